@@ -1,0 +1,96 @@
+//! `events-relay`: puts on the bus what follows from the changes that the tables' streams tell.
+//!
+//! An event is derived from a committed change by a pure function of the item before and after, so
+//! none is invented and none is lost: a change that could not be relayed comes again.
+
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use shared::event::{Event, SOURCE};
+use shared::function::StreamReader;
+use shared::stream::Change;
+use shared::{Error, Function, Init, Result};
+
+use self::derive::Table;
+
+mod derive;
+
+/// `events-relay`.
+pub const FUNCTION: Function = Function::stream::<Relay>("events-relay");
+
+/// Entries of one `PutEvents` call at most
+/// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
+const ENTRIES: usize = 10;
+
+/// What relaying needs.
+pub struct Relay {
+    eventbridge: Client,
+    bus: String,
+    tables: [(String, Table); 2],
+}
+
+impl StreamReader for Relay {
+    fn init(init: &mut Init) -> Self {
+        Self {
+            eventbridge: init.aws().eventbridge(),
+            bus: init.text("EVENT_BUS_NAME"),
+            tables: [
+                (init.text("USERS_TABLE"), Table::Users),
+                (init.text("SESSIONS_TABLE"), Table::Sessions),
+            ],
+        }
+    }
+
+    async fn read<'a>(&self, changes: &'a [Change]) -> Result<(), (&'a Change, Error)> {
+        let mut events: Vec<(&Change, Event)> = Vec::new();
+        let mut poison = None;
+        for change in changes {
+            match self.derive(change) {
+                Ok(derived) => events.extend(derived.into_iter().map(|event| (change, event))),
+                Err(error) => {
+                    // What came before it is still relayed.
+                    poison = Some((change, error));
+                    break;
+                }
+            }
+        }
+        for batch in events.chunks(ENTRIES) {
+            self.put(batch).await?;
+        }
+        poison.map_or(Ok(()), Err)
+    }
+}
+
+impl Relay {
+    fn derive(&self, change: &Change) -> Result<Vec<Event>> {
+        let table = self.tables.iter().find(|(name, _)| name == change.table());
+        let (_, table) = table.ok_or_else(|| Error::internal(format!("no events of {}", change.source)))?;
+        table.events(change)
+    }
+
+    /// Puts at most [`ENTRIES`] events on the bus; the first that was refused fails its change.
+    async fn put<'a>(&self, batch: &[(&'a Change, Event)]) -> Result<(), (&'a Change, Error)> {
+        let Some((first, _)) = batch.first() else { return Ok(()) };
+        let entries = batch.iter().map(|(change, event)| self.entry(event).map_err(|error| (*change, error)));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        let put = self.eventbridge.put_events().set_entries(Some(entries)).send().await;
+        let answer = put.map_err(|error| (*first, error.into()))?;
+        for ((change, event), entry) in batch.iter().zip(answer.entries()) {
+            if let Some(code) = entry.error_code() {
+                let message = entry.error_message().unwrap_or_default();
+                return Err((*change, Error::unavailable(format!("event refused: {code}: {message}"))));
+            }
+            let (id, correlation_id) = (event.id, &event.correlation_id);
+            tracing::info!(eventId = %id, correlationId = correlation_id, event = event.fact.kind(), "relayed");
+        }
+        Ok(())
+    }
+
+    fn entry(&self, event: &Event) -> Result<PutEventsRequestEntry> {
+        Ok(PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(SOURCE)
+            .detail_type(event.fact.kind())
+            .detail(serde_json::to_string(event).map_err(Error::internal)?)
+            .build())
+    }
+}

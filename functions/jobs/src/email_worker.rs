@@ -1,0 +1,102 @@
+//! `email-worker`: sends each mail of the `emails` queue, once.
+
+use askama::Template;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
+use shared::function::{Consumer, Delivery};
+use shared::job::{EmailJob, Mail};
+use shared::receipts::Receipts;
+use shared::{Error, Function, Init, Result};
+
+/// `email-worker`.
+pub const FUNCTION: Function = Function::queue::<EmailWorker>("email-worker");
+
+/// What sending mails needs.
+pub struct EmailWorker {
+    ses: Client,
+    receipts: Receipts,
+    from: String,
+}
+
+/// A mail as it is sent. It has no `Debug`.
+struct Written {
+    to: String,
+    subject: &'static str,
+    html: String,
+    text: String,
+}
+
+#[derive(Template)]
+#[template(path = "welcome.html")]
+struct WelcomeHtml<'a> {
+    name: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "welcome.txt")]
+struct WelcomeText<'a> {
+    name: &'a str,
+}
+
+impl Consumer for EmailWorker {
+    type Message = EmailJob;
+
+    fn init(init: &mut Init) -> Self {
+        Self {
+            ses: init.aws().ses(),
+            receipts: Receipts::init(init, "email-worker"),
+            from: init.text("MAIL_FROM"),
+        }
+    }
+
+    async fn consume(&self, job: EmailJob, _: &Delivery) -> Result<()> {
+        let mail = write(&job.mail)?;
+        tracing::info!(jobId = %job.id, correlationId = job.correlation_id, job = mail.subject, "job");
+        self.receipts.once(job.id, self.send(mail)).await
+    }
+}
+
+impl EmailWorker {
+    async fn send(&self, mail: Written) -> Result<()> {
+        let body = Body::builder().html(utf8(mail.html)?).text(utf8(mail.text)?).build();
+        let message = Message::builder().subject(utf8(mail.subject.to_owned())?).body(body).build();
+        self.ses
+            .send_email()
+            .from_email_address(&self.from)
+            .destination(Destination::builder().to_addresses(mail.to).build())
+            .content(EmailContent::builder().simple(message).build())
+            .send()
+            .await?;
+        Ok(())
+    }
+}
+
+fn write(mail: &Mail) -> Result<Written> {
+    match mail {
+        Mail::Welcome { email, name, .. } => Ok(Written {
+            to: email.to_string(),
+            subject: "Welcome to Arcana!",
+            html: WelcomeHtml { name }.render().map_err(Error::internal)?,
+            text: WelcomeText { name }.render().map_err(Error::internal)?,
+        }),
+    }
+}
+
+fn utf8(data: String) -> Result<Content> {
+    Content::builder().charset("UTF-8").data(data).build().map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::id::UserId;
+
+    #[test]
+    fn a_name_cannot_write_markup_into_a_mail() {
+        let email = "ada@example.com".parse().unwrap();
+        let name = "<script>alert(1)</script>".to_owned();
+        let mail = write(&Mail::Welcome { user_id: UserId::from([7; 16]), email, name }).unwrap();
+        assert!(!mail.html.contains("<script>"));
+        assert!(mail.text.contains("<script>"), "plain text needs no escaping");
+    }
+}

@@ -1,0 +1,8 @@
+//! Jobs: work from queues and schedules.
+
+use shared::Function;
+
+pub mod email_worker;
+
+/// Every function of this domain.
+pub const FUNCTIONS: &[Function] = &[email_worker::FUNCTION];

@@ -1,0 +1,327 @@
+//! All services behind one endpoint, as `AWS_ENDPOINT_URL` wants it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Request, State as Shared};
+use axum::response::Response;
+use http::{StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tower::ServiceExt as _;
+
+use crate::sqs::{NewMessage, Sqs};
+use crate::{AwsError, Clock, Deliver, EventBridge, Mailbox, Protocol, Reply, SecretsManager, Store};
+
+/// The largest request that any service takes: an object of S3 in one PUT is streamed and has no bound.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+/// How often events that could not be delivered, and expired items, are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Where the cloud keeps its state.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// In this directory, through restarts and kill -9.
+    Directory(PathBuf),
+    /// Nowhere: it is gone with the process.
+    Memory,
+}
+
+/// Why the cloud did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {cause}")]
+pub struct StartError {
+    what: &'static str,
+    cause: String,
+}
+
+impl StartError {
+    fn at<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |cause| Self { what, cause: cause.to_string() }
+    }
+}
+
+/// The emulated cloud. It serves until it is dropped.
+pub struct Cloud {
+    address: SocketAddr,
+    services: Arc<Services>,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+struct Services {
+    clock: Clock,
+    store: Store,
+    database: dynoxide::Database,
+    dynamodb: SocketAddr,
+    http: Client<HttpConnector, Body>,
+    s3: s3s::service::S3Service,
+    sqs: Sqs,
+    bus: EventBridge,
+    secrets: SecretsManager,
+    mail: Mailbox,
+    written: Notify,
+    /// Where S3 keeps its objects, if nowhere else.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+impl Cloud {
+    /// Starts all services behind `listener`, which is bound to loopback.
+    pub async fn start(listener: TcpListener, state: &State, clock: Clock) -> Result<Self, StartError> {
+        let address = listener.local_addr().map_err(StartError::at("the AWS port"))?;
+        let (store, database, objects, scratch) = match state {
+            State::Memory => {
+                let scratch = tempfile::tempdir().map_err(StartError::at("a directory for S3"))?;
+                let store = Store::memory().map_err(StartError::at("the services' state"))?;
+                let database = dynoxide::Database::memory().map_err(StartError::at("DynamoDB"))?;
+                (store, database, scratch.path().to_owned(), Some(scratch))
+            }
+            State::Directory(directory) => {
+                let objects = directory.join("s3");
+                std::fs::create_dir_all(&objects).map_err(StartError::at("the data directory"))?;
+                let store = Store::open(&directory.join("services.sqlite"))
+                    .map_err(StartError::at("the services' state"))?;
+                let path = directory.join("dynamodb.sqlite");
+                let database =
+                    dynoxide::Database::new(&path.to_string_lossy()).map_err(StartError::at("DynamoDB"))?;
+                (store, database, objects, None)
+            }
+        };
+        let inner = TcpListener::bind("127.0.0.1:0").await.map_err(StartError::at("DynamoDB's port"))?;
+        let dynamodb = inner.local_addr().map_err(StartError::at("DynamoDB's port"))?;
+        let sqs = Sqs::new(store.clone(), clock.clone(), format!("http://{address}"))
+            .map_err(StartError::at("SQS"))?;
+        let services = Arc::new(Services {
+            s3: s3(&objects)?,
+            bus: EventBridge::new(store.clone(), clock.clone(), to_queues(sqs.clone()))
+                .map_err(StartError::at("EventBridge"))?,
+            secrets: SecretsManager::new(store.clone(), clock.clone())
+                .map_err(StartError::at("Secrets Manager"))?,
+            mail: Mailbox::new(store.clone(), clock.clone()).map_err(StartError::at("SES"))?,
+            http: Client::builder(TokioExecutor::new()).build_http(),
+            written: Notify::new(),
+            _scratch: scratch,
+            database: database.clone(),
+            clock,
+            store,
+            dynamodb,
+            sqs,
+        });
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(dynoxide::server::serve_on(inner, database));
+        tasks.spawn(Arc::clone(&services).keep_house());
+        let router = Router::new()
+            .fallback(dispatch)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(Arc::clone(&services));
+        tasks.spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the AWS port is closed");
+            }
+        });
+        Ok(Self { address, services, tasks })
+    }
+
+    /// Where the services listen.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The store that the services share, for state that goes with theirs.
+    pub fn store(&self) -> &Store {
+        &self.services.store
+    }
+
+    /// The queues.
+    pub fn sqs(&self) -> &Sqs {
+        &self.services.sqs
+    }
+
+    /// The buses.
+    pub fn bus(&self) -> &EventBridge {
+        &self.services.bus
+    }
+
+    /// The mails that were sent.
+    pub fn mail(&self) -> &Mailbox {
+        &self.services.mail
+    }
+
+    /// Waits until DynamoDB has been written to since the last call returned.
+    pub async fn written(&self) {
+        self.services.written.notified().await;
+    }
+
+    /// Stops serving.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Services {
+    /// Tries undelivered events again and removes items whose time to live is over, for ever.
+    async fn keep_house(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(HOUSEKEEPING).await;
+            if let Err(error) = self.bus.retry_due().await {
+                tracing::error!(%error, "events were not tried again");
+            }
+            let services = Arc::clone(&self);
+            let swept = tokio::task::spawn_blocking(move || {
+                crate::cloud::ttl::sweep(&services.database, &services.clock)
+            });
+            match swept.await {
+                Ok(Ok(0)) | Err(_) => {}
+                Ok(Ok(_)) => self.written.notify_waiters(),
+                Ok(Err(error)) => tracing::error!(%error, "expired items were not removed"),
+            }
+        }
+    }
+}
+
+mod ttl;
+
+/// The queue of a rule's target gets the event in the transaction that accepts it.
+fn to_queues(sqs: Sqs) -> Deliver {
+    Box::new(move |transaction, delivery| {
+        let queue = delivery.target_arn.rsplit(':').next().unwrap_or_default();
+        if delivery.target_arn != Sqs::arn(queue) {
+            return Err(AwsError::client(
+                "ResourceNotFoundException",
+                "only queues of this cloud are targets",
+            ));
+        }
+        let attribute = |value: &String| serde_json::json!({"DataType": "String", "StringValue": value});
+        let message = NewMessage {
+            group_id: delivery.message_group_id.clone(),
+            message_attributes: delivery.attributes.iter().map(|(k, v)| (k.clone(), attribute(v))).collect(),
+            ..NewMessage::new(&delivery.body)
+        };
+        sqs.send_in(transaction, queue, message)?;
+        Ok(())
+    })
+}
+
+/// S3 over a directory. Whoever has credentials of this cloud may do everything.
+fn s3(objects: &std::path::Path) -> Result<s3s::service::S3Service, StartError> {
+    let files =
+        s3s_fs::FileSystem::new(objects).map_err(|error| StartError::at("S3")(format!("{error:?}")))?;
+    let mut builder = s3s::service::S3ServiceBuilder::new(files);
+    builder.set_auth(s3s::auth::SimpleAuth::from_single(crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY));
+    Ok(builder.build())
+}
+
+/// Finds the service that a request is for, as its protocol tells.
+async fn dispatch(Shared(services): Shared<Arc<Services>>, request: Request) -> Response {
+    let target =
+        request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    match target.as_deref().and_then(|target| target.split_once('.')) {
+        Some(("DynamoDB_20120810" | "DynamoDBStreams_20120810", action)) => {
+            services.dynamodb(request, writes(action)).await
+        }
+        Some(("AmazonSQS", action)) => {
+            let reply = match json(request).await {
+                Ok(input) => services.sqs.handle(action, input).await,
+                Err(error) => Err(error),
+            };
+            Protocol::Json10.respond(reply)
+        }
+        Some(("AWSEvents", action)) => {
+            let reply = match json(request).await {
+                Ok(input) => services.bus.handle(action, input).await,
+                Err(error) => Err(error),
+            };
+            // Queues that the events went to are told of them now that they are committed.
+            services.sqs.wake();
+            Protocol::Json11.respond(reply)
+        }
+        Some(("secretsmanager", action)) => {
+            let reply = match json(request).await {
+                Ok(input) => services.secrets.handle(action, input).await,
+                Err(error) => Err(error),
+            };
+            Protocol::Json11.respond(reply)
+        }
+        Some((service, _)) => Protocol::Json11.respond(Err(AwsError::client(
+            "UnknownOperationException",
+            format!("{service} is not emulated"),
+        ))),
+        None if request.uri().path() == "/v2/email/outbound-emails" => {
+            Protocol::RestJson.respond(json(request).await.and_then(|input| services.mail.handle_send(input)))
+        }
+        None if request.uri().path() == "/"
+            && request.method() == http::Method::GET
+            && !is_signed(&request) =>
+        {
+            services.dynamodb(request, false).await
+        }
+        None => services.object(request).await,
+    }
+}
+
+/// Whether a DynamoDB operation may put records into a stream.
+fn writes(action: &str) -> bool {
+    matches!(
+        action,
+        "PutItem"
+            | "UpdateItem"
+            | "DeleteItem"
+            | "BatchWriteItem"
+            | "TransactWriteItems"
+            | "ExecuteStatement"
+            | "BatchExecuteStatement"
+            | "ExecuteTransaction"
+    )
+}
+
+fn is_signed(request: &Request) -> bool {
+    request.headers().contains_key(header::AUTHORIZATION)
+}
+
+async fn json(request: Request) -> Result<Value, AwsError> {
+    let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY)
+        .await
+        .map_err(|error| AwsError::client("RequestEntityTooLarge", error.to_string()))?;
+    let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| AwsError::client("SerializationException", error.to_string()))
+}
+
+impl Services {
+    async fn dynamodb(&self, mut request: Request, writes: bool) -> Response {
+        let uri = format!("http://{}/", self.dynamodb);
+        *request.uri_mut() = uri.parse().expect("an address makes a URI");
+        let response = match self.http.request(request).await {
+            Ok(response) => response.map(Body::new),
+            Err(error) => return Protocol::Json10.respond(unavailable("DynamoDB", error)),
+        };
+        if writes {
+            self.written.notify_waiters();
+        }
+        response
+    }
+
+    async fn object(&self, request: Request) -> Response {
+        match self.s3.clone().oneshot(request).await {
+            Ok(response) => response.map(|body| Body::new(body.map_err(axum::Error::new))),
+            Err(error) => {
+                let mut response = Protocol::Json10.respond(unavailable("S3", format!("{error:?}")));
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        }
+    }
+}
+
+fn unavailable(service: &str, error: impl std::fmt::Display) -> Reply {
+    tracing::error!(service, %error, "failed");
+    Err(AwsError { status: 500, ..AwsError::client("InternalServerError", format!("{service} failed")) })
+}

@@ -1,0 +1,6 @@
+//! What the emulated services promise, asked through the real AWS SDK.
+#![allow(missing_docs, clippy::pedantic, reason = "tests name what they promise")]
+
+mod events;
+mod runtime_api;
+mod sqs;

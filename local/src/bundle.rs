@@ -1,0 +1,234 @@
+//! The running bundle: the cloud, the stack on it, and the API in front.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use local_aws::lambda::{Binary, Log, Pool, RuntimeApi};
+use local_aws::{Clock, Cloud, State, Store};
+use shared::aws::{Aws, Environment};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::deploy::{self, Specification, Stack, Start};
+use crate::gateway::{Gateway, Routes};
+use crate::invoke::Invoker;
+use crate::mapping::{Source, stream};
+use crate::template::Template;
+
+/// How the bundle is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The API's port on loopback; 0 picks a free one.
+    pub port: u16,
+    /// The AWS endpoint's port on loopback; 0 picks a free one.
+    pub aws_port: u16,
+    /// Where state is kept.
+    pub state: State,
+    /// An AWS endpoint to use instead of the embedded one.
+    pub aws_endpoint: Option<String>,
+    /// A directory of built binaries to run instead of the functions of this process.
+    pub bundle: Option<PathBuf>,
+    /// Values of the template's parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// Functions that no queue, stream or schedule invokes.
+    pub held: Vec<String>,
+    /// The template.
+    pub template: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            aws_port: 0,
+            state: State::Memory,
+            aws_endpoint: None,
+            bundle: None,
+            parameters: BTreeMap::new(),
+            held: Vec::new(),
+            template: default_template(),
+        }
+    }
+}
+
+/// The template of the workspace that this was built in, unless there is one in the working directory.
+pub fn default_template() -> PathBuf {
+    let here = PathBuf::from("template.yaml");
+    if here.exists() { here } else { PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")) }
+}
+
+/// Why the bundle did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+/// A bundle that is up. Dropping it stops it.
+pub struct Bundle {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    endpoint: String,
+    tasks: JoinSet<()>,
+    ignored: Vec<String>,
+}
+
+/// What the API and the console look at.
+pub(crate) struct Shared {
+    pub(crate) gateway: Gateway,
+    pub(crate) functions: BTreeMap<String, Arc<Invoker>>,
+    pub(crate) cloud: Option<Arc<Cloud>>,
+    pub(crate) clock: Clock,
+    /// Whether the functions are in this process and so go by its clock.
+    pub(crate) in_process: bool,
+}
+
+impl Bundle {
+    /// Starts everything; answers once all of it is up.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let template = Template::read(&options.template, &options.parameters).map_err(refused)?;
+        let clock = Clock::default();
+        // Both ports first: a taken one is known before anything is made.
+        let api = listen(options.port, "--port").await?;
+        let address = api.local_addr().map_err(refused)?;
+        let (cloud, endpoint) = match options.aws_endpoint {
+            Some(endpoint) => (None, endpoint),
+            None => {
+                let listener = listen(options.aws_port, "--aws-port").await?;
+                let cloud = Cloud::start(listener, &options.state, clock.clone()).await.map_err(refused)?;
+                let endpoint = cloud.endpoint();
+                (Some(Arc::new(cloud)), endpoint)
+            }
+        };
+        let store = match &cloud {
+            Some(cloud) => cloud.store().clone(),
+            None => Store::memory().map_err(refused)?,
+        };
+        store.migrate(stream::SCHEMA).map_err(refused)?;
+        let aws = Aws::new(Environment {
+            region: local_aws::REGION.to_owned(),
+            access_key_id: local_aws::ACCESS_KEY_ID.to_owned(),
+            secret_access_key: local_aws::SECRET_ACCESS_KEY.to_owned(),
+            session_token: None,
+            endpoint: Some(endpoint.clone()),
+        });
+        let starter = match &options.bundle {
+            None => Starter::Here(clock.clone()),
+            Some(directory) => Starter::Processes {
+                api: RuntimeApi::start().await.map_err(refused)?,
+                directory: directory.clone(),
+            },
+        };
+        let in_process = options.bundle.is_none();
+        let stack = deploy::deploy(&template, &aws, &endpoint, &starter).await.map_err(refused)?;
+        let Stack { functions, routes, cors, sources, ignored } = stack;
+        for held in &options.held {
+            if !functions.contains_key(held) {
+                return Err(StartError(format!("--hold: there is no function {held}")));
+            }
+        }
+        let shared = Arc::new(Shared {
+            gateway: Gateway::new(Routes::new(routes), cors, clock.clone()),
+            functions,
+            cloud: cloud.clone(),
+            clock: clock.clone(),
+            in_process,
+        });
+        let mut tasks = JoinSet::new();
+        let services = stream::Services {
+            streams: aws_sdk_dynamodbstreams::Client::new(aws.config()),
+            s3: aws.s3(),
+            store,
+            cloud,
+        };
+        for (source, function) in sources {
+            if options.held.contains(&function.name) {
+                continue;
+            }
+            match source {
+                Source::Queue(mapping) => tasks.spawn(mapping.run(aws.sqs(), function)),
+                Source::Stream(mapping) => tasks.spawn(mapping.run(services.clone(), function)),
+                Source::Schedule(mapping) => tasks.spawn(mapping.run(clock.clone(), function)),
+            };
+        }
+        let router: Router = crate::console::router(Arc::clone(&shared));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        tasks.spawn(async move {
+            if let Err(error) = axum::serve(api, service).await {
+                tracing::error!(%error, "the API's port is closed");
+            }
+        });
+        Ok(Self { shared, address, endpoint, tasks, ignored })
+    }
+
+    /// Where the API is.
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where the AWS endpoint is.
+    pub fn aws_url(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The names of the functions that run.
+    pub fn functions(&self) -> impl Iterator<Item = &String> {
+        self.shared.functions.keys()
+    }
+
+    /// What the template asks for and a laptop does not do.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    /// Stops everything. What was under way is tried again at the next start.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        for function in self.shared.functions.values() {
+            function.stop().await;
+        }
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> StartError {
+    StartError(error.to_string())
+}
+
+async fn listen(port: u16, option: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(|error| StartError(format!("127.0.0.1:{port} cannot be listened on ({error}): choose another with {option}, or 0 for a free one")))
+}
+
+/// How functions are run.
+enum Starter {
+    Here(Clock),
+    Processes { api: RuntimeApi, directory: PathBuf },
+}
+
+impl Start for Starter {
+    async fn start(&self, function: Specification) -> Result<Invoker, String> {
+        let Specification { name, environment, timeout, memory_mb } = function;
+        match self {
+            Self::Here(clock) => {
+                let found = crate::functions().find(|function| function.name == name);
+                let found = found.ok_or_else(|| format!("no crate has a function {name}"))?;
+                let clock = shared::clock::Clock::ahead_by(clock.offset_ms());
+                let instance = found.start(environment, clock).await.map_err(|error| error.to_string())?;
+                Ok(Invoker::here(&name, timeout, instance))
+            }
+            Self::Processes { api, directory } => {
+                let path = directory.join(&name);
+                if !path.is_file() {
+                    return Err(format!("{} is missing: build it first", path.display()));
+                }
+                // A function's log goes where the laptop's does.
+                let log: Log =
+                    Arc::new(|function, line| tracing::info!(target: "function", "{function}: {line}"));
+                let binary = Binary { environment, timeout, memory_mb, log, ..Binary::new(&name, path) };
+                Ok(Invoker::processes(&name, timeout, Pool::new(api, binary)))
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Plays CloudFormation: makes what the template describes, through the AWS SDKs.
+//!
+//! A resource is made as soon as all that it refers to exists, so the template's order does not matter.
+//! What exists already is left as it is: a second start finds the state of the first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::aws::Aws;
+
+use crate::gateway::{Cors, Route};
+use crate::invoke::Invoker;
+use crate::mapping::Source;
+use crate::template::{Scope, Template, Unresolved, text};
+
+mod custom;
+mod resource;
+
+/// The stack's name, which is also its functions' token audience.
+const STACK: &str = "arcana-local";
+
+/// What the template came to.
+pub struct Stack {
+    /// Every function that can be invoked, by its name.
+    pub functions: BTreeMap<String, Arc<Invoker>>,
+    /// The API's routes and the functions they lead to.
+    pub routes: Vec<(Route, Arc<Invoker>)>,
+    /// The API's CORS.
+    pub cors: Cors,
+    /// What else invokes functions.
+    pub sources: Vec<(Source, Arc<Invoker>)>,
+    /// What the template asks for and a laptop does not do.
+    pub ignored: Vec<String>,
+}
+
+/// A function of the template whose values are all known.
+pub struct Specification {
+    /// The binary's name.
+    pub name: String,
+    /// Its environment, credentials and endpoint included.
+    pub environment: BTreeMap<String, String>,
+    /// How long an invocation may take.
+    pub timeout: Duration,
+    /// Its memory, in MB.
+    pub memory_mb: u32,
+}
+
+/// Why the template cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// A resource is described in a way that cannot be made.
+    #[error("{resource}: {reason}")]
+    Resource {
+        /// Its logical id.
+        resource: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Resources refer to what never comes to be, or to each other in a circle.
+    #[error("cannot be made: {}", .0.join("; "))]
+    Circle(Vec<String>),
+}
+
+/// How functions are started, once their environment is known.
+pub trait Start {
+    /// Starts a function.
+    fn start(&self, function: Specification) -> impl Future<Output = Result<Invoker, String>> + Send;
+}
+
+/// Makes everything that `template` describes.
+pub async fn deploy(
+    template: &Template,
+    aws: &Aws,
+    endpoint: &str,
+    starter: &impl Start,
+) -> Result<Stack, DeployError> {
+    let mut deployment = Deployment {
+        template,
+        aws,
+        endpoint,
+        scope: template.scope(STACK),
+        stack: Stack {
+            functions: BTreeMap::new(),
+            routes: Vec::new(),
+            cors: Cors::default(),
+            sources: Vec::new(),
+            ignored: Vec::new(),
+        },
+    };
+    deployment.name_functions();
+    let mut waiting: Vec<(&String, &Value)> = template.resources().collect();
+    while !waiting.is_empty() {
+        let mut later = Vec::new();
+        let mut missing = Vec::new();
+        let before = waiting.len();
+        for (id, resource) in waiting {
+            match deployment.make(id, resource, starter).await {
+                Ok(()) => {}
+                Err(Unresolved::NotYet(what)) => {
+                    missing.push(format!("{id} waits for {what}"));
+                    later.push((id, resource));
+                }
+                Err(Unresolved::Invalid(reason)) => {
+                    return Err(DeployError::Resource { resource: id.clone(), reason });
+                }
+            }
+        }
+        if later.len() == before {
+            return Err(DeployError::Circle(missing));
+        }
+        waiting = later;
+    }
+    Ok(deployment.stack)
+}
+
+struct Deployment<'a> {
+    template: &'a Template,
+    aws: &'a Aws,
+    endpoint: &'a str,
+    scope: Scope<'a>,
+    stack: Stack,
+}
+
+impl Deployment<'_> {
+    /// A function's name and ARN are known before it can run: custom resources refer to them.
+    fn name_functions(&mut self) {
+        for (id, resource) in self.template.resources() {
+            if resource["Type"] == "AWS::Serverless::Function" {
+                let name = text(&resource["Metadata"]["BuildProperties"]["Binary"]);
+                self.scope.define(id, &name, &[("Arn", &function_arn(&name))]);
+            }
+        }
+    }
+
+    async fn make(&mut self, id: &str, resource: &Value, starter: &impl Start) -> Result<(), Unresolved> {
+        if let Some(condition) = resource["Condition"].as_str()
+            && !self.scope.condition(condition)?
+        {
+            return Ok(());
+        }
+        let kind = text(&resource["Type"]);
+        if kind == "AWS::Serverless::Function" {
+            return self.function(id, resource, starter).await;
+        }
+        let properties = self.scope.resolve(&resource["Properties"])?;
+        if kind.starts_with("Custom::") {
+            return self.custom(id, &properties).await;
+        }
+        self.resource(id, &kind, &properties).await
+    }
+
+    async fn function(&mut self, id: &str, resource: &Value, starter: &impl Start) -> Result<(), Unresolved> {
+        let properties = &resource["Properties"];
+        let name = text(&resource["Metadata"]["BuildProperties"]["Binary"]);
+        let number = |property: &str, default: u64| {
+            properties[property]
+                .as_u64()
+                .or_else(|| self.template.global(property).as_u64())
+                .unwrap_or(default)
+        };
+        let (timeout, memory) = (number("Timeout", 3), number("MemorySize", 128));
+        let variables = self.scope.resolve(&properties["Environment"]["Variables"])?;
+        let events = self.scope.resolve(&properties["Events"]);
+        // A function that is needed to make what its events refer to can already run.
+        let invoker = match self.stack.functions.get(&name) {
+            Some(started) => Arc::clone(started),
+            None => {
+                let mut environment: BTreeMap<String, String> = variables
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, value)| (key.clone(), text(value)))
+                    .collect();
+                environment.extend(credentials(self.endpoint));
+                let specification = Specification {
+                    name: name.clone(),
+                    environment,
+                    timeout: Duration::from_secs(timeout),
+                    memory_mb: u32::try_from(memory).unwrap_or(128),
+                };
+                let started = starter.start(specification).await.map_err(Unresolved::Invalid)?;
+                let started = Arc::new(started);
+                self.stack.functions.insert(name.clone(), Arc::clone(&started));
+                started
+            }
+        };
+        for (event, source) in events?.as_object().into_iter().flatten() {
+            let kind = text(&source["Type"]);
+            if kind == "HttpApi" {
+                let (method, path) =
+                    (text(&source["Properties"]["Method"]), text(&source["Properties"]["Path"]));
+                self.stack.routes.push((Route { method: method.to_uppercase(), path }, Arc::clone(&invoker)));
+            } else if let Some(source) = Source::read(&kind, &format!("{id}{event}"), &source["Properties"]) {
+                self.stack.sources.push((source, Arc::clone(&invoker)));
+            } else {
+                self.stack.ignored.push(format!("{id}: events of type {kind}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What Lambda puts into every function's environment, and where the emulated cloud is.
+fn credentials(endpoint: &str) -> [(String, String); 4] {
+    [
+        ("AWS_REGION", local_aws::REGION),
+        ("AWS_ACCESS_KEY_ID", local_aws::ACCESS_KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", local_aws::SECRET_ACCESS_KEY),
+        ("AWS_ENDPOINT_URL", endpoint),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+pub(crate) fn function_arn(name: &str) -> String {
+    format!("arn:aws:lambda:{}:{}:function:{name}", local_aws::REGION, local_aws::ACCOUNT)
+}

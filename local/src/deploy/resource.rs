@@ -1,0 +1,264 @@
+//! The resources that a laptop makes, and how.
+
+use std::fmt::Debug;
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription,
+    TimeToLiveSpecification,
+};
+use aws_sdk_eventbridge::types::{DeadLetterConfig, RetryPolicy, Target};
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_runtime_api::client::result::SdkError;
+use serde_json::Value;
+
+use super::Deployment;
+use crate::gateway::Cors;
+use crate::template::{Unresolved, text};
+
+/// Resources that change nothing about what a laptop does.
+const WITHOUT_EFFECT: [&str; 3] = ["AWS::Logs::LogGroup", "AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"];
+
+impl Deployment<'_> {
+    pub(super) async fn resource(
+        &mut self,
+        id: &str,
+        kind: &str,
+        properties: &Value,
+    ) -> Result<(), Unresolved> {
+        match kind {
+            "AWS::DynamoDB::Table" => self.table(id, properties).await,
+            "AWS::SQS::Queue" => self.queue(id, properties).await,
+            "AWS::Events::EventBus" => self.bus(id, properties).await,
+            "AWS::Events::Rule" => self.rule(id, properties).await,
+            "AWS::S3::Bucket" => self.bucket(id).await,
+            "AWS::SecretsManager::Secret" => self.secret(id).await,
+            "AWS::Serverless::HttpApi" => {
+                self.stack.cors = Cors::read(&properties["CorsConfiguration"]);
+                self.scope.define(id, id, &[]);
+                Ok(())
+            }
+            _ => {
+                if !WITHOUT_EFFECT.contains(&kind) {
+                    self.stack.ignored.push(format!("{id}: {kind}"));
+                }
+                let arn = format!("arn:aws:local:{}:{}:{id}", local_aws::REGION, local_aws::ACCOUNT);
+                self.scope.define(id, id, &[("Arn", &arn)]);
+                Ok(())
+            }
+        }
+    }
+
+    async fn table(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
+        let client = self.aws.dynamodb();
+        let table = match client.describe_table().table_name(id).send().await {
+            Ok(found) => found.table,
+            Err(error) if code(&error) == Some("ResourceNotFoundException") => {
+                let mut create = client
+                    .create_table()
+                    .table_name(id)
+                    .billing_mode(BillingMode::PayPerRequest)
+                    .set_attribute_definitions(Some(each(&properties["AttributeDefinitions"], attribute)?))
+                    .set_key_schema(Some(each(&properties["KeySchema"], key)?));
+                if !properties["GlobalSecondaryIndexes"].is_null() {
+                    let indexes = each(&properties["GlobalSecondaryIndexes"], index)?;
+                    create = create.set_global_secondary_indexes(Some(indexes));
+                }
+                if let Some(view) = properties["StreamSpecification"]["StreamViewType"].as_str() {
+                    let view = StreamViewType::from(view);
+                    let stream =
+                        StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build();
+                    create = create.stream_specification(stream.map_err(invalid)?);
+                }
+                create.send().await.map_err(refused)?.table_description
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        if let Some(name) = properties["TimeToLiveSpecification"]["AttributeName"].as_str() {
+            let ttl = TimeToLiveSpecification::builder()
+                .enabled(true)
+                .attribute_name(name)
+                .build()
+                .map_err(invalid)?;
+            let update =
+                client.update_time_to_live().table_name(id).time_to_live_specification(ttl).send().await;
+            // It says so when it is on already.
+            if let Err(error) = update
+                && code(&error) != Some("ValidationException")
+            {
+                return Err(refused(error));
+            }
+        }
+        let table = table.unwrap_or_else(|| TableDescription::builder().build());
+        let arn = table.table_arn().unwrap_or_default();
+        let stream = table.latest_stream_arn().unwrap_or_default();
+        self.scope.define(id, id, &[("Arn", arn), ("StreamArn", stream)]);
+        Ok(())
+    }
+
+    async fn queue(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
+        let client = self.aws.sqs();
+        let attributes: Vec<(QueueAttributeName, String)> = [
+            ("VisibilityTimeout", QueueAttributeName::VisibilityTimeout),
+            ("DelaySeconds", QueueAttributeName::DelaySeconds),
+            ("MessageRetentionPeriod", QueueAttributeName::MessageRetentionPeriod),
+            ("MaximumMessageSize", QueueAttributeName::MaximumMessageSize),
+            ("ReceiveMessageWaitTimeSeconds", QueueAttributeName::ReceiveMessageWaitTimeSeconds),
+            ("FifoQueue", QueueAttributeName::FifoQueue),
+            ("ContentBasedDeduplication", QueueAttributeName::ContentBasedDeduplication),
+            ("RedrivePolicy", QueueAttributeName::RedrivePolicy),
+        ]
+        .into_iter()
+        .filter_map(|(property, name)| Some((name, text(properties.get(property)?))))
+        .collect();
+        let found = client.get_queue_url().queue_name(id).send().await;
+        let url = match found {
+            Ok(found) => {
+                let url = found.queue_url;
+                let set = client.set_queue_attributes().set_queue_url(url.clone());
+                set.set_attributes(Some(attributes.into_iter().collect())).send().await.map_err(refused)?;
+                url
+            }
+            Err(_) => {
+                let create = client.create_queue().queue_name(id);
+                let create = create.set_attributes(Some(attributes.into_iter().collect()));
+                create.send().await.map_err(refused)?.queue_url
+            }
+        };
+        let url = url.unwrap_or_default();
+        let asked =
+            client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
+        let answer = asked.send().await.map_err(refused)?;
+        let arn = answer.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).cloned();
+        self.scope.define(id, &url, &[("Arn", &arn.unwrap_or_default()), ("QueueName", id)]);
+        Ok(())
+    }
+
+    async fn bus(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
+        let name = text(&properties["Name"]);
+        let created = self.aws.eventbridge().create_event_bus().name(&name).send().await;
+        if let Err(error) = created
+            && code(&error) != Some("ResourceAlreadyExistsException")
+        {
+            return Err(refused(error));
+        }
+        let arn = format!("arn:aws:events:{}:{}:event-bus/{name}", local_aws::REGION, local_aws::ACCOUNT);
+        self.scope.define(id, &name, &[("Arn", &arn), ("Name", &name)]);
+        Ok(())
+    }
+
+    async fn rule(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
+        let client = self.aws.eventbridge();
+        let bus = text(&properties["EventBusName"]);
+        let put = client
+            .put_rule()
+            .name(id)
+            .event_bus_name(&bus)
+            .event_pattern(properties["EventPattern"].to_string());
+        let rule = put.send().await.map_err(refused)?;
+        let targets = each(&properties["Targets"], target)?;
+        let put = client.put_targets().rule(id).event_bus_name(&bus).set_targets(Some(targets));
+        let answer = put.send().await.map_err(refused)?;
+        if let Some(entry) = answer.failed_entries().first() {
+            return Err(Unresolved::Invalid(format!(
+                "a target was refused: {}",
+                entry.error_message().unwrap_or_default()
+            )));
+        }
+        self.scope.define(id, id, &[("Arn", rule.rule_arn().unwrap_or_default())]);
+        Ok(())
+    }
+
+    async fn bucket(&mut self, id: &str) -> Result<(), Unresolved> {
+        // Names of buckets are in lower case.
+        let name = format!("{}-{}", super::STACK, id.to_lowercase());
+        let created = self.aws.s3().create_bucket().bucket(&name).send().await;
+        if let Err(error) = created
+            && !matches!(code(&error), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists"))
+        {
+            return Err(refused(error));
+        }
+        self.scope.define(id, &name, &[("Arn", &format!("arn:aws:s3:::{name}"))]);
+        Ok(())
+    }
+
+    async fn secret(&mut self, id: &str) -> Result<(), Unresolved> {
+        let client = self.aws.secrets();
+        let arn = match client.describe_secret().secret_id(id).send().await {
+            Ok(found) => found.arn,
+            Err(error) if code(&error) == Some("ResourceNotFoundException") => {
+                client.create_secret().name(id).send().await.map_err(refused)?.arn
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        self.scope.define(id, &arn.unwrap_or_default(), &[]);
+        Ok(())
+    }
+}
+
+fn code<E: aws_sdk_sqs::error::ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+    error.as_service_error()?.code()
+}
+
+fn refused<E, R>(error: SdkError<E, R>) -> Unresolved
+where
+    E: std::error::Error + aws_sdk_sqs::error::ProvideErrorMetadata + Send + Sync + 'static,
+    R: Debug + Send + Sync + 'static,
+{
+    Unresolved::Invalid(shared::Error::from(error).cause())
+}
+
+fn invalid(error: impl std::fmt::Display) -> Unresolved {
+    Unresolved::Invalid(error.to_string())
+}
+
+fn each<T>(list: &Value, read: fn(&Value) -> Result<T, Unresolved>) -> Result<Vec<T>, Unresolved> {
+    list.as_array().into_iter().flatten().map(read).collect()
+}
+
+fn attribute(definition: &Value) -> Result<AttributeDefinition, Unresolved> {
+    AttributeDefinition::builder()
+        .attribute_name(text(&definition["AttributeName"]))
+        .attribute_type(ScalarAttributeType::from(text(&definition["AttributeType"]).as_str()))
+        .build()
+        .map_err(invalid)
+}
+
+fn key(element: &Value) -> Result<KeySchemaElement, Unresolved> {
+    KeySchemaElement::builder()
+        .attribute_name(text(&element["AttributeName"]))
+        .key_type(KeyType::from(text(&element["KeyType"]).as_str()))
+        .build()
+        .map_err(invalid)
+}
+
+fn index(index: &Value) -> Result<GlobalSecondaryIndex, Unresolved> {
+    let projection = &index["Projection"];
+    let mut projected = Projection::builder()
+        .projection_type(ProjectionType::from(text(&projection["ProjectionType"]).as_str()));
+    for name in projection["NonKeyAttributes"].as_array().into_iter().flatten() {
+        projected = projected.non_key_attributes(text(name));
+    }
+    GlobalSecondaryIndex::builder()
+        .index_name(text(&index["IndexName"]))
+        .set_key_schema(Some(each(&index["KeySchema"], key)?))
+        .projection(projected.build())
+        .build()
+        .map_err(invalid)
+}
+
+fn target(target: &Value) -> Result<Target, Unresolved> {
+    let mut built = Target::builder().id(text(&target["Id"])).arn(text(&target["Arn"]));
+    if let Some(arn) = target["DeadLetterConfig"]["Arn"].as_str() {
+        built = built.dead_letter_config(DeadLetterConfig::builder().arn(arn).build());
+    }
+    let number =
+        |name: &str| target["RetryPolicy"][name].as_i64().and_then(|number| i32::try_from(number).ok());
+    if !target["RetryPolicy"].is_null() {
+        let policy = RetryPolicy::builder()
+            .set_maximum_retry_attempts(number("MaximumRetryAttempts"))
+            .set_maximum_event_age_in_seconds(number("MaximumEventAgeInSeconds"));
+        built = built.retry_policy(policy.build());
+    }
+    built.build().map_err(invalid)
+}

@@ -1,0 +1,143 @@
+//! `cargo run`: the whole bundle on this machine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use local::gateway::REQUESTS;
+use local::{Bundle, Options};
+use local_aws::State;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Runs Arcana on this machine: the API, and an AWS endpoint behind it. Everything listens on loopback only.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// The API's port; 0 picks a free one
+    #[arg(long, env = "ARCANA_PORT", default_value_t = 3000)]
+    port: u16,
+    /// The AWS endpoint's port; 0 picks a free one
+    #[arg(long, env = "ARCANA_AWS_PORT", default_value_t = 4566)]
+    aws_port: u16,
+    /// Where state is kept
+    #[arg(long, env = "ARCANA_DATA_DIR", default_value = ".local")]
+    data_dir: PathBuf,
+    /// Keep no state
+    #[arg(long, conflicts_with = "data_dir")]
+    memory: bool,
+    /// Run the built binaries of this directory, one process for each concurrent invocation
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// A parameter of template.yaml
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    parameter: Vec<(String, String)>,
+    /// Let no queue, stream or schedule invoke this function
+    #[arg(long, value_name = "FUNCTION")]
+    hold: Vec<String>,
+    /// Another AWS endpoint instead of the embedded one
+    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL")]
+    aws_endpoint: Option<String>,
+    /// Show the functions' logs too
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every built binary once with its sample event
+    Smoke {
+        /// Where the binaries are
+        #[arg(long, value_name = "DIR")]
+        bundle: PathBuf,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be of the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    show_logs(arguments.verbose);
+    let ended = match arguments.command {
+        Some(Command::Smoke { bundle }) => local::smoke::run(&bundle).await,
+        None => serve(arguments).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let state = if arguments.memory { State::Memory } else { State::Directory(arguments.data_dir.clone()) };
+    let kept = match &state {
+        State::Memory => "nowhere".to_owned(),
+        State::Directory(directory) => directory.display().to_string(),
+    };
+    let options = Options {
+        port: arguments.port,
+        aws_port: arguments.aws_port,
+        state,
+        aws_endpoint: arguments.aws_endpoint,
+        bundle: arguments.bundle,
+        parameters: arguments.parameter.into_iter().collect::<BTreeMap<_, _>>(),
+        held: arguments.hold,
+        ..Options::default()
+    };
+    let bundle = Bundle::start(options).await?;
+    println!(
+        "arcana: API on {}, AWS on {}, {} functions, state in {kept}; Ctrl-C stops",
+        bundle.api_url(),
+        bundle.aws_url(),
+        bundle.functions().count(),
+    );
+    for ignored in bundle.ignored() {
+        eprintln!("warning: not emulated: {ignored}");
+    }
+    stopped().await?;
+    println!("arcana: stopping");
+    bundle.stop().await;
+    Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stopped() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// A line for each request on standard output; warnings, and with `verbose` all that functions say, on
+/// standard error.
+fn show_logs(verbose: bool) {
+    let requests = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_level(false)
+        .with_target(false)
+        .with_filter(Targets::new().with_target(REQUESTS, LevelFilter::INFO));
+    let ours = if verbose { LevelFilter::INFO } else { LevelFilter::WARN };
+    let others = tracing_subscriber::fmt::layer().compact().with_writer(std::io::stderr).with_filter(
+        Targets::new()
+            .with_default(ours)
+            .with_target(REQUESTS, LevelFilter::OFF)
+            .with_target("dynoxide", LevelFilter::ERROR)
+            .with_target("s3s", LevelFilter::ERROR),
+    );
+    tracing_subscriber::registry().with(requests).with(others).init();
+}

@@ -1,0 +1,74 @@
+//! Plays Lambda's event source mappings, and EventBridge Scheduler: what invokes functions unasked.
+
+use serde_json::Value;
+
+use crate::template::text;
+
+pub mod queue;
+pub mod schedule;
+pub mod stream;
+
+/// What invokes a function.
+pub enum Source {
+    /// A queue's messages.
+    Queue(queue::Mapping),
+    /// A table's stream.
+    Stream(stream::Mapping),
+    /// The time.
+    Schedule(schedule::Mapping),
+}
+
+impl Source {
+    /// Reads an event of a SAM function, whose values are resolved; nothing if it is of another type.
+    pub fn read(kind: &str, id: &str, properties: &Value) -> Option<Self> {
+        let number = |value: &Value, default: usize| {
+            value.as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
+        };
+        let reports_failures = properties["FunctionResponseTypes"]
+            .as_array()
+            .is_some_and(|types| types.iter().any(|t| t == "ReportBatchItemFailures"));
+        match kind {
+            "SQS" => Some(Self::Queue(queue::Mapping {
+                queue_arn: text(&properties["Queue"]),
+                batch_size: number(&properties["BatchSize"], 10),
+                concurrency: number(&properties["ScalingConfig"]["MaximumConcurrency"], 10),
+                reports_failures,
+            })),
+            "DynamoDB" => Some(Self::Stream(stream::Mapping {
+                id: id.to_owned(),
+                stream_arn: text(&properties["Stream"]),
+                from_start: properties["StartingPosition"] == "TRIM_HORIZON",
+                batch_size: number(&properties["BatchSize"], 100),
+                retries: properties["MaximumRetryAttempts"].as_u64(),
+                bisects: properties["BisectBatchOnFunctionError"] == true,
+                reports_failures,
+                on_failure: properties["DestinationConfig"]["OnFailure"]["Destination"]
+                    .as_str()
+                    .map(ToOwned::to_owned),
+            })),
+            "ScheduleV2" => Some(Self::Schedule(schedule::Mapping {
+                id: id.to_owned(),
+                expression: text(&properties["ScheduleExpression"]),
+                enabled: properties["State"] != "DISABLED",
+            })),
+            _ => None,
+        }
+    }
+}
+
+/// The ids that a function's answer reports as failed; nothing where the answer is no such report, which
+/// Lambda takes as a failure of the whole batch.
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>)
+fn failures(answer: &str) -> Option<Vec<String>> {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    match &answer["batchItemFailures"] {
+        Value::Null => Some(Vec::new()),
+        Value::Array(failures) => failures
+            .iter()
+            .map(|failure| {
+                failure["itemIdentifier"].as_str().filter(|id| !id.is_empty()).map(ToOwned::to_owned)
+            })
+            .collect(),
+        _ => None,
+    }
+}

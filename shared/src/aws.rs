@@ -1,0 +1,173 @@
+//! AWS clients: one HTTP client and one configuration for all of them.
+//!
+//! The configuration is built by hand from the environment that Lambda gives, without the default
+//! credential chain, and TLS is ring with Amazon's own roots: docs/decisions.md has the measurements.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+
+use crate::{Error, Result};
+
+/// The roots that AWS's endpoints chain to (<https://www.amazontrust.com/repository/>). The first to
+/// expire does so on 2037-12-31; the test below fails two years before.
+const ROOTS: &str = include_str!("amazon-roots.pem");
+
+/// How long to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long one attempt of a call may take.
+const ATTEMPT: Duration = Duration::from_secs(4);
+/// How long a call may take with all its attempts: well inside the 25 s after which a function gives up.
+const OPERATION: Duration = Duration::from_secs(12);
+/// Attempts of one call; the SDK backs off with jitter between them.
+const ATTEMPTS: u32 = 3;
+
+/// Who calls AWS, where.
+pub struct Environment {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: String,
+    /// `AWS_SESSION_TOKEN`, which a Lambda role always has.
+    pub session_token: Option<String>,
+    /// `AWS_ENDPOINT_URL`: where the cloud is, if not at AWS.
+    pub endpoint: Option<String>,
+}
+
+/// The one HTTP client and the configuration that all service clients share.
+#[derive(Clone)]
+pub struct Aws {
+    config: SdkConfig,
+    http: SharedHttpClient,
+    dynamodb_endpoint: String,
+}
+
+impl Aws {
+    /// Builds the shared configuration. Opens no connection.
+    pub fn new(environment: Environment) -> Self {
+        let Environment { region, access_key_id, secret_access_key, session_token, endpoint } = environment;
+        let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let http = if plain { plain_client() } else { tls_client() };
+        let dynamodb_endpoint =
+            endpoint.clone().unwrap_or_else(|| format!("https://dynamodb.{region}.amazonaws.com"));
+        // Lambda's credentials last as long as the execution environment: nothing to refresh.
+        let credentials =
+            Credentials::new(access_key_id, secret_access_key, session_token, None, "LambdaEnvironment");
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http.clone())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION)
+                    .build(),
+            );
+        config.set_endpoint_url(endpoint);
+        Self { config: config.build(), http, dynamodb_endpoint }
+    }
+
+    /// A DynamoDB client.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.config)
+    }
+
+    /// An SQS client.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config)
+    }
+
+    /// An EventBridge client.
+    pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.config)
+    }
+
+    /// An SES client.
+    pub fn ses(&self) -> aws_sdk_sesv2::Client {
+        aws_sdk_sesv2::Client::new(&self.config)
+    }
+
+    /// A Secrets Manager client.
+    pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.config)
+    }
+
+    /// An S3 client.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        // Buckets have host names of their own at AWS only.
+        let path_style = self.config.endpoint_url().is_some();
+        let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(path_style);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// The configuration itself, for the client of another service.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// Opens the connection to DynamoDB while the function initialises, where Lambda gives a full CPU:
+    /// the TLS handshake is then no part of the first request. DynamoDB answers a plain GET.
+    pub(crate) async fn open_connection(&self) -> Result<()> {
+        self.send(&self.dynamodb_endpoint, HttpRequest::empty()).await.map(drop)
+    }
+
+    /// Sends an unsigned HTTP request to `base` through the shared client, once, and answers the status.
+    pub async fn send(&self, base: &str, request: HttpRequest) -> Result<StatusCode> {
+        // Connections are kept by their settings: these are the service clients' own.
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(ATTEMPT).build();
+        let operation = Operation::builder()
+            .service_name("arcana")
+            .operation_name("send")
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(self.http.clone())
+            .endpoint_url(base)
+            .no_auth()
+            .no_retry()
+            .timeout_config(timeouts)
+            .sleep_impl(TokioSleep::new())
+            .time_source(SystemTimeSource::new())
+            .serializer(|request: HttpRequest| Ok(request))
+            .deserializer::<_, Infallible>(|response: &HttpResponse| Ok(response.status()))
+            .build();
+        operation.invoke(request).await.map_err(|error| Error::unavailable(crate::log::chain(&error)))
+    }
+}
+
+fn plain_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_http()
+}
+
+fn tls_client() -> SharedHttpClient {
+    // `SSL_CERT_FILE` replaces the roots, as it does for most programs: for a TLS proxy, or a test.
+    let roots = std::env::var_os("SSL_CERT_FILE")
+        .and_then(|path| std::fs::read(path).ok())
+        .unwrap_or_else(|| ROOTS.as_bytes().to_vec());
+    let store = TrustStore::empty().with_pem_certificate(roots);
+    let context = TlsContext::builder().with_trust_store(store).build();
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context.unwrap_or_default())
+        .build_https()
+}

@@ -1,0 +1,218 @@
+//! Everything that can go wrong, and the one table that says how a client is told.
+
+use std::error::Error as StdError;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::input::FieldError;
+
+/// The result of anything that a function does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Cause = Box<dyn StdError + Send + Sync>;
+
+/// What can go wrong. Causes are for the log; no client ever sees one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The body is not one JSON object.
+    #[error("malformed JSON: {0}")]
+    MalformedJson(String),
+    /// The request itself cannot be read (its path, query or encoding).
+    #[error("malformed request: {0}")]
+    MalformedRequest(&'static str),
+    /// Fields have values of another JSON type than they should.
+    #[error("{} fields of a wrong type", .0.len())]
+    InvalidType(Vec<FieldError>),
+    /// Fields break rules.
+    #[error("{} invalid fields", .0.len())]
+    Validation(Vec<FieldError>),
+    /// A protected endpoint was called without a token.
+    #[error("no access token")]
+    Unauthenticated,
+    /// The access token is not valid, or no longer.
+    #[error("access token refused: {0}")]
+    InvalidAccessToken(&'static str),
+    /// Email and password do not belong together, or the account may not log in.
+    #[error("wrong email or password")]
+    LoginFailed,
+    /// There is no such thing; holds what ("User", "Product", "File", "Route").
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// The path is known, the method is not; holds the methods that are, comma separated.
+    #[error("method not allowed")]
+    MethodNotAllowed(String),
+    /// Somebody else has this email address.
+    #[error("email already registered")]
+    EmailAlreadyRegistered,
+    /// The body has more bytes than this.
+    #[error("body over {0} bytes")]
+    PayloadTooLarge(usize),
+    /// The body is of another content type than this.
+    #[error("content type is not {0}")]
+    UnsupportedMediaType(&'static str),
+    /// A dependency does not answer, or asks to slow down. Trying again helps.
+    #[error("unavailable")]
+    Unavailable(#[source] Cause),
+    /// A defect of ours. Trying again does not help.
+    #[error("internal error")]
+    Internal(#[source] Cause),
+}
+
+/// How an error is told: its row of the table.
+pub struct Row {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// The stable name of the error, from the contract's closed list.
+    pub code: &'static str,
+    /// The same for people, the same at every occurrence.
+    pub title: &'static str,
+}
+
+impl Error {
+    /// A defect of ours.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// A dependency that does not answer.
+    pub fn unavailable(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+
+    /// The error and all its causes on one line, for the log.
+    pub fn cause(&self) -> String {
+        crate::log::chain(self)
+    }
+
+    /// The table. No wildcard: a new error must choose its row.
+    pub fn row(&self) -> Row {
+        let (status, code, title) = match self {
+            Self::MalformedJson(_) => (400, "MALFORMED_JSON", "The request body is not a JSON object"),
+            Self::MalformedRequest(_) => (400, "VALIDATION_FAILED", "The request cannot be read"),
+            Self::InvalidType(_) => (400, "INVALID_TYPE", "A field has a value of the wrong type"),
+            Self::Validation(_) => (422, "VALIDATION_FAILED", "The request is invalid"),
+            Self::Unauthenticated => (401, "UNAUTHENTICATED", "Authentication is required"),
+            Self::InvalidAccessToken(_) => (401, "UNAUTHENTICATED", "The access token is not valid"),
+            Self::LoginFailed => (401, "INVALID_CREDENTIALS", "The credentials are not valid"),
+            Self::NotFound(_) => (404, "NOT_FOUND", "Not found"),
+            Self::MethodNotAllowed(_) => (405, "METHOD_NOT_ALLOWED", "The method is not allowed here"),
+            Self::EmailAlreadyRegistered => (409, "EMAIL_ALREADY_REGISTERED", "The email address is taken"),
+            Self::PayloadTooLarge(_) => (413, "PAYLOAD_TOO_LARGE", "The request body is too large"),
+            Self::UnsupportedMediaType(_) => {
+                (415, "UNSUPPORTED_MEDIA_TYPE", "The content type is not supported")
+            }
+            Self::Unavailable(_) => (503, "UNAVAILABLE", "The service is unavailable for a moment"),
+            Self::Internal(_) => (500, "INTERNAL", "Something went wrong on our side"),
+        };
+        Row { status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), code, title }
+    }
+
+    /// What this occurrence has to say to the client.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::MalformedJson(detail) => detail.clone(),
+            Self::MalformedRequest(detail) => (*detail).to_owned(),
+            Self::InvalidType(errors) => summary(errors, "has a value of the wrong type"),
+            Self::Validation(errors) => summary(errors, "is not valid"),
+            Self::Unauthenticated => "Send an access token as \"Authorization: Bearer ...\"".to_owned(),
+            Self::InvalidAccessToken(_) => "The access token is invalid, expired or revoked".to_owned(),
+            Self::LoginFailed => "Invalid email or password".to_owned(),
+            Self::NotFound(what) => format!("{what} not found"),
+            Self::MethodNotAllowed(allow) => format!("This path allows {allow}"),
+            Self::EmailAlreadyRegistered => "Email already registered".to_owned(),
+            Self::PayloadTooLarge(limit) => format!("The request body must have at most {limit} bytes"),
+            Self::UnsupportedMediaType(wanted) => format!("Send the body as {wanted}"),
+            Self::Unavailable(_) => "A service that this request needs does not answer. Try again".to_owned(),
+            Self::Internal(_) => "The error was logged. Name the request id when you report it".to_owned(),
+        }
+    }
+
+    /// The members that this error adds to its problem document.
+    pub fn members(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        if let Self::InvalidType(errors) | Self::Validation(errors) = self {
+            members.insert("errors".to_owned(), json!(errors));
+        }
+        members
+    }
+
+    /// The headers that this error adds to its response.
+    pub fn header(&self) -> Option<(http::HeaderName, String)> {
+        let challenge = |text: &str| Some((http::header::WWW_AUTHENTICATE, text.to_owned()));
+        match self {
+            Self::Unauthenticated => challenge("Bearer"),
+            // RFC 6750, section 3.1: only a request that sent a token hears what is wrong with it.
+            Self::InvalidAccessToken(_) => challenge("Bearer error=\"invalid_token\""),
+            Self::LoginFailed => challenge("Bearer"),
+            Self::MethodNotAllowed(allow) => Some((http::header::ALLOW, allow.clone())),
+            Self::Unavailable(_) => Some((http::header::RETRY_AFTER, "1".to_owned())),
+            Self::MalformedJson(_)
+            | Self::MalformedRequest(_)
+            | Self::InvalidType(_)
+            | Self::Validation(_)
+            | Self::NotFound(_)
+            | Self::EmailAlreadyRegistered
+            | Self::PayloadTooLarge(_)
+            | Self::UnsupportedMediaType(_)
+            | Self::Internal(_) => None,
+        }
+    }
+}
+
+fn summary(errors: &[FieldError], what: &str) -> String {
+    match errors {
+        [one] => format!("One field {what}: {:?} {}", one.place, one.detail),
+        many => format!("{} faults: see \"errors\"", many.len()),
+    }
+}
+
+/// A failed call of AWS: unavailable where another try may help, a defect of ours otherwise.
+impl<E, R> From<SdkError<E, R>> for Error
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        let transient = match &error {
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+            SdkError::ServiceError(service) => service.err().code().is_some_and(is_transient),
+            _ => false,
+        };
+        // SdkError's own Display says only "service error": the code and message are the point.
+        let said = match &error {
+            SdkError::ServiceError(service) => format!(
+                "{}: {}",
+                service.err().code().unwrap_or("unknown"),
+                service.err().message().unwrap_or("no message")
+            ),
+            other => crate::log::chain(other),
+        };
+        if transient { Self::unavailable(said) } else { Self::internal(said) }
+    }
+}
+
+/// Error codes with which AWS asks for another try later.
+fn is_transient(code: &str) -> bool {
+    matches!(
+        code,
+        "ThrottlingException"
+            | "Throttling"
+            | "RequestThrottled"
+            | "ThrottledException"
+            | "TooManyRequestsException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "LimitExceededException"
+            | "InternalServerError"
+            | "InternalServiceError"
+            | "InternalFailure"
+            | "InternalException"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException"
+            | "SlowDown"
+            | "TransactionInProgressException"
+    )
+}

@@ -1,0 +1,146 @@
+//! Domain events: facts about committed changes, as they travel over the bus.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::email::Email;
+use crate::id::{SessionId, UserId, derived};
+use crate::time::Timestamp;
+
+/// EventBridge's `Source` of every event.
+pub const SOURCE: &str = "arcana";
+
+/// Who changed an item last, on whose behalf and why. Every item that raises events carries it, so
+/// that the event can say where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provenance {
+    /// The correlation id of the request that caused the change.
+    pub correlation_id: String,
+    /// Who acted: a user's id, or the name of a function.
+    pub actor: String,
+    /// What for, e.g. `register`.
+    pub reason: String,
+}
+
+/// What happened. The variants' names on the wire are EventBridge's `DetailType`.
+///
+/// It has no `Debug`: some facts hold an email address.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+pub enum Fact {
+    /// Somebody made an account.
+    #[serde(rename = "auth.user_registered")]
+    UserRegistered {
+        /// The new account.
+        user_id: UserId,
+        /// Its email address.
+        email: Email,
+        /// Its owner's name.
+        name: String,
+    },
+    /// Somebody logged in.
+    #[serde(rename = "auth.login_success")]
+    LoginSuccess {
+        /// Whose account.
+        user_id: UserId,
+    },
+}
+
+impl Fact {
+    /// EventBridge's `DetailType`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UserRegistered { .. } => "auth.user_registered",
+            Self::LoginSuccess { .. } => "auth.login_success",
+        }
+    }
+}
+
+/// A fact in its envelope: the `detail` of an EventBridge event.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// The same for every delivery of the same fact.
+    pub id: Uuid,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+    /// When the change was made.
+    pub timestamp: Timestamp,
+    /// Always [`SOURCE`].
+    pub source: String,
+    /// The version of the envelope and its data.
+    pub version: u32,
+    /// The correlation id of the request that caused the change.
+    pub correlation_id: String,
+}
+
+impl Event {
+    /// The event that version `version` of the item `entity` raised.
+    ///
+    /// Its id is derived from the change, so that a change that is read twice raises one event.
+    pub fn raised(entity: &Entity<'_>, timestamp: Timestamp, by: &Provenance, fact: Fact) -> Self {
+        let version = entity.version.to_string();
+        Self {
+            id: derived(&[entity.table, entity.key, &version, fact.kind()]),
+            fact,
+            timestamp,
+            source: SOURCE.to_owned(),
+            version: 1,
+            correlation_id: by.correlation_id.clone(),
+        }
+    }
+}
+
+/// Which item at which version.
+pub struct Entity<'a> {
+    /// What kind of item, whatever its table is called in a stack.
+    pub table: &'static str,
+    /// Its key.
+    pub key: &'a str,
+    /// The number of its writes.
+    pub version: u64,
+}
+
+/// An event as a queue gets it from EventBridge: the body of an SQS message.
+#[derive(Deserialize)]
+pub struct OnBus {
+    /// Our envelope.
+    pub detail: Event,
+}
+
+/// What a session's key looks like in an event's id.
+pub fn session_key(user: UserId, session: SessionId) -> String {
+    format!("{user}/{session}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_written_as_the_contract_says() {
+        let now = Timestamp::from_ms(1_790_000_000_000);
+        let user_id = UserId::from([7; 16]);
+        let by = Provenance { correlation_id: "c-1".into(), actor: "a".into(), reason: "login".into() };
+        let entity = Entity { table: "sessions", key: "k", version: 1 };
+        let event = Event::raised(&entity, now, &by, Fact::LoginSuccess { user_id });
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "id": event.id.to_string(),
+                "type": event.fact.kind(),
+                "data": {"userId": user_id.to_string()},
+                "timestamp": "2026-09-21T14:13:20.000Z",
+                "source": "arcana",
+                "version": 1,
+                "correlationId": "c-1",
+            })
+        );
+        assert!(serde_json::from_value::<Event>(json).unwrap() == event);
+        let again = Event::raised(&entity, now.plus_ms(1), &by, Fact::LoginSuccess { user_id });
+        assert_eq!(again.id, event.id, "a redelivery has the same id");
+    }
+}

@@ -1,0 +1,78 @@
+//! Entry kind http: an API Gateway event in, an API Gateway response out, whatever happens between.
+
+use std::time::{Duration, Instant};
+
+use super::{Call, Endpoint, Failure, Running, log_panic};
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::init::Init;
+use crate::request::{Origin, Request};
+use crate::response::Response;
+use crate::{Error, Result};
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use lambda_http::aws_lambda_events;
+use serde_json::value::RawValue;
+use std::panic::AssertUnwindSafe;
+
+/// API Gateway waits 30 s: giving up before it does keeps the answer ours.
+const GIVE_UP: Duration = Duration::from_secs(25);
+
+pub(super) struct Http<E: Endpoint> {
+    endpoint: E,
+    guard: <E::Caller as Caller>::Guard,
+    clock: Clock,
+}
+
+impl<E: Endpoint> Http<E> {
+    pub(super) fn new(init: &mut Init) -> Self {
+        Self { endpoint: E::init(init), guard: E::Caller::guard(init), clock: init.clock() }
+    }
+
+    async fn handle(&self, request: Result<Request>) -> Result<Response> {
+        let request = request?;
+        let caller = E::Caller::admit(&self.guard, &request, self.clock.now()).await?;
+        self.endpoint.handle(caller, request).await
+    }
+
+    /// The endpoint's answer, or what stands for it when it panics or takes too long.
+    async fn respond(&self, request: Result<Request>, origin: &Origin, call: Call<'_>) -> Response {
+        let bounded = tokio::time::timeout(GIVE_UP, self.handle(request));
+        let outcome = match AssertUnwindSafe(bounded).catch_unwind().await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(elapsed)) => Err(Error::unavailable(elapsed)),
+            Err(panic) => {
+                log_panic(call.function, call.request_id, &*panic);
+                Err(Error::internal("panicked"))
+            }
+        };
+        outcome.unwrap_or_else(|error| {
+            if error.row().status.is_server_error() {
+                call.failed(&error);
+            }
+            Response::problem(&error, origin)
+        })
+    }
+}
+
+impl<E: Endpoint> Running for Http<E> {
+    fn invoke<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Box<RawValue>, Failure>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let event: ApiGatewayV2httpRequest = call.parse()?;
+            let (origin, request) = Request::parse(event);
+            let response = self.respond(request, &origin, call).await;
+            tracing::info!(
+                function = call.function,
+                requestId = origin.request_id,
+                correlationId = origin.correlation_id,
+                route = origin.route,
+                status = response.status().as_u16(),
+                durationMs = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                "request"
+            );
+            call.answer(&response.into_gateway(&origin))
+        })
+    }
+}

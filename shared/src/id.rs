@@ -1,0 +1,83 @@
+//! Identifiers: `UUIDv7` (RFC 9562), so that newer ids sort after older ones.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::time::Timestamp;
+
+/// A new random id that sorts by the moment it was made.
+pub fn uuid(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.seconds()).unwrap_or_default();
+    let nanos = u32::try_from(now.ms() % 1000 * 1_000_000).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+}
+
+/// An id that is the same each time it is derived from the same `parts` (`UUIDv5`).
+///
+/// What is sent again after a crash carries it, so that its receiver can tell.
+pub fn derived(parts: &[&str]) -> Uuid {
+    /// Arcana's own namespace, drawn once at random.
+    const NAMESPACE: Uuid = Uuid::from_u128(0x3d0c_5ec9_76e4_4f0b_9d3a_52a6_8a51_7c1e);
+    // The length before each part keeps ("ab", "c") apart from ("a", "bc").
+    let name: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id.
+            pub fn new(now: Timestamp) -> Self {
+                Self(uuid(now))
+            }
+
+            /// The id's 16 bytes.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl From<[u8; 16]> for $name {
+            fn from(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Whose account.
+    UserId
+    /// Which login of a user.
+    SessionId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_derived_id_depends_on_each_part_and_their_borders() {
+        assert_eq!(derived(&["a", "b"]), derived(&["a", "b"]));
+        assert_ne!(derived(&["ab", "c"]), derived(&["a", "bc"]));
+    }
+
+    #[test]
+    fn a_later_id_sorts_after_an_earlier_one() {
+        let now = Timestamp::from_ms(1_790_000_000_000);
+        assert!(uuid(now) < uuid(now.plus_ms(1)));
+    }
+}

@@ -1,0 +1,164 @@
+//! A function's cold start: configuration, clients and secrets, read once.
+//!
+//! A function takes what it needs from an [`Init`] and keeps it in its state. Nothing fails on the
+//! way: what is missing is noted, a placeholder stands in, and [`crate::Function::start`] reports
+//! *every* fault at once before any placeholder is used.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::{BoxFuture, join_all};
+use serde::de::DeserializeOwned;
+
+use crate::aws::{Aws, Environment};
+use crate::clock::Clock;
+
+/// A function's environment variables: the process's on Lambda, the template's on a laptop.
+pub type Variables = BTreeMap<String, String>;
+
+/// What a starting function reads its configuration from.
+pub struct Init {
+    variables: Variables,
+    clock: Clock,
+    aws: Aws,
+    faults: Vec<String>,
+    secrets: Vec<BoxFuture<'static, Result<(), String>>>,
+    uses_dynamodb: bool,
+}
+
+/// Why a function did not start: every fault, each naming the variable or secret at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{function} cannot start: {}", .faults.join("; "))]
+pub struct StartError {
+    /// The function's name.
+    pub function: &'static str,
+    /// What is missing or wrong.
+    pub faults: Vec<String>,
+}
+
+/// A value that is a secret of Secrets Manager. It is there once the function has started.
+#[derive(Clone)]
+pub struct Secret<T>(Arc<OnceLock<T>>);
+
+impl<T> Deref for Secret<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.get().expect("a function starts only with all its secrets")
+    }
+}
+
+impl Init {
+    pub(crate) fn new(variables: Variables, clock: Clock) -> Self {
+        let mut faults = Vec::new();
+        let mut required = |name: &str| match variables.get(name) {
+            Some(value) if !value.is_empty() => value.clone(),
+            _ => {
+                faults.push(format!("the variable {name} is missing"));
+                String::new()
+            }
+        };
+        let environment = Environment {
+            region: required("AWS_REGION"),
+            access_key_id: required("AWS_ACCESS_KEY_ID"),
+            secret_access_key: required("AWS_SECRET_ACCESS_KEY"),
+            session_token: variables.get("AWS_SESSION_TOKEN").cloned(),
+            endpoint: variables.get("AWS_ENDPOINT_URL").cloned(),
+        };
+        let aws = Aws::new(environment);
+        Self { variables, clock, aws, faults, secrets: Vec::new(), uses_dynamodb: false }
+    }
+
+    /// The variable `name`, which must not be empty.
+    pub fn text(&mut self, name: &str) -> String {
+        match self.variables.get(name) {
+            Some(value) if !value.is_empty() => value.clone(),
+            _ => {
+                self.faults.push(format!("the variable {name} is missing"));
+                String::new()
+            }
+        }
+    }
+
+    /// The variable `name` as a positive whole number.
+    pub fn number(&mut self, name: &str) -> i64 {
+        let text = self.text(name);
+        match text.parse() {
+            Ok(number) if number > 0 => number,
+            _ if text.is_empty() => 1, // noted already
+            _ => {
+                self.faults.push(format!("the variable {name} is not a positive number"));
+                1
+            }
+        }
+    }
+
+    /// The variable `name` parsed by `parse`, which says what is wrong with it.
+    pub fn parsed<T: Default>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
+        let text = self.text(name);
+        if text.is_empty() {
+            return T::default();
+        }
+        parse(&text).unwrap_or_else(|fault| {
+            self.faults.push(format!("the variable {name} {fault}"));
+            T::default()
+        })
+    }
+
+    /// The secret whose ARN is in the variable `name`, read from its JSON.
+    pub fn secret<T: DeserializeOwned + Send + Sync + 'static>(&mut self, name: &'static str) -> Secret<T> {
+        let secret = Secret(Arc::new(OnceLock::new()));
+        let arn = self.text(name);
+        if !arn.is_empty() {
+            let (client, slot) = (self.aws.secrets(), Arc::clone(&secret.0));
+            self.secrets.push(Box::pin(async move {
+                let answer = client.get_secret_value().secret_id(&arn).send().await;
+                let value = answer.map_err(|error| {
+                    format!(
+                        "the secret of {name} ({arn}) cannot be read: {}",
+                        crate::Error::from(error).cause()
+                    )
+                })?;
+                // The text of a parse error may quote the secret: it is not repeated.
+                let value = serde_json::from_str(value.secret_string().unwrap_or_default())
+                    .map_err(|_| format!("the secret of {name} ({arn}) is missing, short or malformed"))?;
+                let _ = slot.set(value);
+                Ok(())
+            }));
+        }
+        secret
+    }
+
+    /// The clock that the function goes by.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// AWS's service clients.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// A DynamoDB client whose connection is opened before the first invocation.
+    pub fn dynamodb(&mut self) -> aws_sdk_dynamodb::Client {
+        self.uses_dynamodb = true;
+        self.aws.dynamodb()
+    }
+
+    /// Fetches the secrets and opens the connection, all at once, or reports every fault.
+    pub(crate) async fn finish(self, function: &'static str) -> Result<(), StartError> {
+        let Self { mut faults, secrets, aws, uses_dynamodb, .. } = self;
+        if faults.is_empty() {
+            let connection = async {
+                // DynamoDB being away is the first request's problem, not a reason not to start.
+                if uses_dynamodb && let Err(error) = aws.open_connection().await {
+                    tracing::warn!(function, cause = error.cause(), "no connection to DynamoDB yet");
+                }
+            };
+            let (read, ()) = futures_util::future::join(join_all(secrets), connection).await;
+            faults.extend(read.into_iter().filter_map(Result::err));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(StartError { function, faults }) }
+    }
+}

@@ -1,0 +1,81 @@
+//! Jobs: work that a queue holds until a worker has done it.
+
+use aws_sdk_sqs::Client;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::email::Email;
+use crate::id::UserId;
+use crate::init::Init;
+use crate::{Error, Result};
+
+/// A job of the `emails` queue: one mail. It has no `Debug`: it holds email addresses.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailJob {
+    /// The same for every delivery of the same job: one mail is sent for it.
+    pub id: Uuid,
+    /// Which mail.
+    #[serde(flatten)]
+    pub mail: Mail,
+    /// The correlation id of the request that caused it.
+    pub correlation_id: String,
+}
+
+/// Which mail to send, with what it needs to be written.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "job", content = "data", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Mail {
+    /// Greets a new user.
+    Welcome {
+        /// Whom.
+        user_id: UserId,
+        /// Where the mail goes.
+        email: Email,
+        /// How the mail addresses them.
+        name: String,
+    },
+}
+
+/// The queue of mails.
+pub struct Emails {
+    client: Client,
+    url: String,
+}
+
+impl Emails {
+    /// Reads `EMAILS_QUEUE_URL`.
+    pub fn init(init: &mut Init) -> Self {
+        Self { client: init.aws().sqs(), url: init.text("EMAILS_QUEUE_URL") }
+    }
+
+    /// Queues a job. Sending it twice is no harm: its id tells.
+    pub async fn send(&self, job: &EmailJob) -> Result<()> {
+        let body = serde_json::to_string(job).map_err(Error::internal)?;
+        self.client.send_message().queue_url(&self.url).message_body(body).send().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_written_as_the_contract_says() {
+        let id = Uuid::from_u128(1);
+        let user_id = UserId::from([7; 16]);
+        let email: Email = "ada@example.com".parse().unwrap();
+        let mail = Mail::Welcome { user_id, email, name: "Ada".into() };
+        let job = EmailJob { id, mail, correlation_id: "c-1".into() };
+        assert_eq!(
+            serde_json::to_value(&job).unwrap(),
+            serde_json::json!({
+                "id": id.to_string(),
+                "job": "welcome",
+                "data": {"userId": user_id.to_string(), "email": "ada@example.com", "name": "Ada"},
+                "correlationId": "c-1",
+            })
+        );
+    }
+}

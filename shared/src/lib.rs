@@ -1,0 +1,48 @@
+//! What every Arcana function needs.
+//!
+//! Read it in this order:
+//!
+//! 1. the vocabulary, types that are parsed once at the edge: [`text`], [`email`], [`password`],
+//!    [`id`], [`time`];
+//! 2. the entities and where they are stored: [`users`], [`sessions`], [`credentials`],
+//!    [`receipts`];
+//! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
+//!    (what a client holds), [`keys`] (what signs it);
+//! 4. the function runtime: [`function`] (the five entry kinds), [`init`] (configuration and
+//!    clients, read once), [`request`], [`response`], [`input`], [`caller`] and [`error`].
+//!
+//! A binary is three lines: it calls [`run`] with its [`Function`].
+
+pub mod aws;
+pub mod caller;
+pub mod clock;
+pub mod credentials;
+pub mod email;
+pub mod error;
+pub mod event;
+pub mod function;
+pub mod id;
+pub mod init;
+pub mod input;
+pub mod job;
+pub mod keys;
+pub mod log;
+pub mod password;
+pub mod receipts;
+pub mod request;
+pub mod response;
+mod run;
+pub mod sessions;
+pub mod stream;
+pub mod text;
+pub mod time;
+pub mod token;
+pub mod transaction;
+pub mod users;
+
+pub use error::{Error, Result};
+pub use function::Function;
+pub use init::Init;
+pub use request::Request;
+pub use response::Response;
+pub use run::{Exit, run};

@@ -1,0 +1,177 @@
+//! Passwords: which ones are taken, and how they are kept.
+
+use std::sync::LazyLock;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+
+use crate::email::Email;
+use crate::input::{Fault, Field, Raw};
+use crate::{Error, Result};
+
+/// A password that somebody wants to have: it keeps the rules. It has no `Debug`.
+pub struct NewPassword(String);
+
+/// A password that somebody claims to have: any text that is not empty. It has no `Debug`.
+pub struct Password(String);
+
+/// Longest password, in bytes: hashing more only helps an attacker.
+const MAX_BYTES: usize = 256;
+/// A password of this many characters needs no mixture of them.
+const LONG_ENOUGH: usize = 15;
+/// The least length of a password that has the mixture.
+const MIN: usize = 8;
+/// Words of a name shorter than this say too little about who somebody is.
+const MIN_IDENTITY_WORD: usize = 4;
+
+impl NewPassword {
+    /// Takes `text` as a new password of the person known by `name` and `email`, or names every
+    /// rule that it breaks.
+    pub fn parse(text: String, name: Option<&str>, email: Option<&str>) -> Result<Self, Fault> {
+        let rules = broken_rules(&text, name, email);
+        if rules.is_empty() { Ok(Self(text)) } else { Err(Fault::Invalid(rules)) }
+    }
+}
+
+/// Beside its own text, the password is held against the `name` and the `email` of the same body.
+impl Field for NewPassword {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        let (name, email) = (raw.sibling("name"), raw.sibling("email"));
+        Self::parse(raw.string()?, name.as_deref(), email.as_deref())
+    }
+}
+
+impl Field for Password {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        let text = raw.string()?;
+        if text.is_empty() {
+            return Err(Fault::invalid("TOO_SHORT", "must not be empty"));
+        }
+        Ok(Self(text))
+    }
+}
+
+fn broken_rules(
+    text: &str,
+    name: Option<&str>,
+    email: Option<&str>,
+) -> Vec<(&'static str, std::borrow::Cow<'static, str>)> {
+    let mut rules = Vec::new();
+    let length = text.chars().count();
+    if length < MIN {
+        rules.push(("PASSWORD_TOO_SHORT", format!("must have at least {MIN} characters").into()));
+    }
+    if length < LONG_ENOUGH {
+        let lacks = |is: fn(char) -> bool| !text.chars().any(is);
+        if lacks(char::is_uppercase) {
+            rules.push(("PASSWORD_NO_UPPERCASE", "must have an upper-case letter".into()));
+        }
+        if lacks(char::is_lowercase) {
+            rules.push(("PASSWORD_NO_LOWERCASE", "must have a lower-case letter".into()));
+        }
+        if lacks(|c| c.is_ascii_digit()) {
+            rules.push(("PASSWORD_NO_DIGIT", "must have a digit".into()));
+        }
+    }
+    if text.len() > MAX_BYTES {
+        rules.push(("PASSWORD_TOO_LONG", format!("must have at most {MAX_BYTES} bytes").into()));
+    }
+    if contains_identity(text, name, email) {
+        rules.push(("PASSWORD_CONTAINS_IDENTITY", "must not contain your name or email address".into()));
+    }
+    rules
+}
+
+/// Whether the password contains the email's local part or a longer word of the name.
+fn contains_identity(text: &str, name: Option<&str>, email: Option<&str>) -> bool {
+    let text = text.to_lowercase();
+    let email = email.and_then(|email| email.parse::<Email>().ok());
+    let local = email.as_ref().map(Email::local_part).filter(|local| text.contains(local));
+    let name = name.unwrap_or_default().to_lowercase();
+    local.is_some()
+        || name
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| word.chars().count() >= MIN_IDENTITY_WORD && text.contains(word))
+}
+
+/// A password's hash in PHC string format, with its salt and parameters. It has no `Debug`.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Hash(String);
+
+/// Argon2id with m=19456 KiB, t=2, p=1: OWASP's first recommendation
+/// (<https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>).
+static ARGON2: LazyLock<Argon2<'static>> =
+    LazyLock::new(|| Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT));
+
+/// What an unknown account's password is held against, so that it takes the same time as a known one's.
+static NOBODY: LazyLock<Hash> =
+    LazyLock::new(|| hash_blocking("this account does not exist").unwrap_or_else(|_| Hash(String::new())));
+
+fn hash_blocking(text: &str) -> Result<Hash> {
+    let hash: PasswordHash = ARGON2.hash_password(text.as_bytes()).map_err(Error::internal)?;
+    Ok(Hash(hash.to_string()))
+}
+
+/// Hashes a new password, some 20 ms of CPU, away from the async executor.
+pub async fn hash(password: NewPassword) -> Result<Hash> {
+    tokio::task::spawn_blocking(move || hash_blocking(&password.0)).await.map_err(Error::internal)?
+}
+
+/// Whether `password` is the one that `hash` was made of. Without a hash the answer is no, after the
+/// same work. Runs away from the async executor.
+pub async fn verify(password: Password, hash: Option<Hash>) -> Result<bool> {
+    let verify = move || {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| NOBODY.clone());
+        let hash = PasswordHash::new(&hash.0).map_err(Error::internal)?;
+        Ok(ARGON2.verify_password(password.0.as_bytes(), &hash).is_ok() && known)
+    };
+    tokio::task::spawn_blocking(verify).await.map_err(Error::internal)?
+}
+
+/// Makes the hash of nobody's password ahead of the first login that needs it.
+pub fn warm_up() {
+    LazyLock::force(&NOBODY);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(text: &str) -> Vec<&'static str> {
+        broken_rules(text, Some("Ada King Lovelace"), Some("countess@example.com"))
+            .into_iter()
+            .map(|(code, _)| code)
+            .collect()
+    }
+
+    #[test]
+    fn a_password_is_told_every_rule_that_it_breaks() {
+        assert_eq!(
+            codes("!"),
+            ["PASSWORD_TOO_SHORT", "PASSWORD_NO_UPPERCASE", "PASSWORD_NO_LOWERCASE", "PASSWORD_NO_DIGIT"]
+        );
+        assert_eq!(codes("loveLACE1"), ["PASSWORD_CONTAINS_IDENTITY"]);
+        assert_eq!(codes("theCOUNTESSof1815"), ["PASSWORD_CONTAINS_IDENTITY"]);
+        assert_eq!(codes(&"a".repeat(257)), ["PASSWORD_TOO_LONG"]);
+    }
+
+    #[test]
+    fn a_mixture_of_eight_or_any_fifteen_characters_will_do() {
+        assert_eq!(codes("Abcdefg1"), [""; 0]);
+        assert_eq!(codes("only small ones"), [""; 0]);
+        assert_eq!(codes("only small one"), ["PASSWORD_NO_UPPERCASE", "PASSWORD_NO_DIGIT"]);
+        // Words of a name with fewer than four characters do not count.
+        assert_eq!(codes("Adaptable9"), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_hash_verifies_its_own_password_alone() {
+        let hash = hash(NewPassword("Correct-horse-1".into())).await.unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(verify(Password("Correct-horse-1".into()), Some(hash.clone())).await.unwrap());
+        assert!(!verify(Password("correct-horse-1".into()), Some(hash)).await.unwrap());
+        assert!(!verify(Password("this account does not exist".into()), None).await.unwrap());
+    }
+}

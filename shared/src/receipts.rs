@@ -1,0 +1,102 @@
+//! Receipts: what a consumer has done already, so that a second delivery does nothing.
+//!
+//! A piece of work is claimed before and marked done after its effect. A claim whose holder died
+//! lapses, so a crash between the two repeats the effect rather than losing it (the scheme of AWS
+//! Powertools: <https://docs.powertools.aws.dev/lambda/python/latest/utilities/idempotency/>).
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::init::Init;
+use crate::{Error, Result};
+
+/// How long a claim holds, in seconds: longer than any consumer may run.
+const CLAIM_SECONDS: i64 = 60;
+/// How long it is known what was done, in seconds: as long as the archive can replay it (30 days).
+const KEPT_SECONDS: i64 = 30 * 24 * 3600;
+
+/// The receipts of one consumer.
+pub struct Receipts {
+    client: Client,
+    table: String,
+    consumer: &'static str,
+    clock: Clock,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    id: String,
+    holder: Uuid,
+    done: bool,
+    /// When the claim lapses, in seconds since the epoch.
+    claimed_until: i64,
+    /// When DynamoDB may remove the receipt, in seconds since the epoch.
+    ttl: i64,
+}
+
+impl Receipts {
+    /// Reads `RECEIPTS_TABLE`. `consumer` keeps the receipts of several consumers of one event apart.
+    pub fn init(init: &mut Init, consumer: &'static str) -> Self {
+        Self { client: init.dynamodb(), table: init.text("RECEIPTS_TABLE"), consumer, clock: init.clock() }
+    }
+
+    /// Does `work` for `id` unless it was done before.
+    ///
+    /// While another delivery of the same work is under way this is `Unavailable`: the message comes
+    /// again later and finds it done, or lapsed.
+    pub async fn once(&self, id: Uuid, work: impl Future<Output = Result<()>>) -> Result<()> {
+        let now = self.clock.now().seconds();
+        let mut receipt = Receipt {
+            id: format!("{}#{id}", self.consumer),
+            holder: Uuid::now_v7(),
+            done: false,
+            claimed_until: now + CLAIM_SECONDS,
+            ttl: now + KEPT_SECONDS,
+        };
+        if let Some(earlier) = self.claim(&receipt, now).await? {
+            if earlier.done {
+                tracing::info!(consumer = self.consumer, id = %id, "done before");
+                return Ok(());
+            }
+            // Our own claim, if the reply to it was lost and the SDK tried again.
+            if earlier.holder != receipt.holder {
+                return Err(Error::unavailable("another delivery of the same work is under way"));
+            }
+        }
+        work.await?;
+        receipt.done = true;
+        let item = serde_dynamo::to_item(&receipt).map_err(Error::internal)?;
+        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
+        Ok(())
+    }
+
+    /// Claims the work; answers the receipt that stands in the way, if one does.
+    async fn claim(&self, receipt: &Receipt, now: i64) -> Result<Option<Receipt>> {
+        let item = serde_dynamo::to_item(receipt).map_err(Error::internal)?;
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(id) OR (done = :false AND claimedUntil < :now)")
+            .expression_attribute_values(":false", AttributeValue::Bool(false))
+            .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let error = match put.send().await {
+            Ok(_) => return Ok(None),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                let item = failed.item().cloned().unwrap_or_default();
+                serde_dynamo::from_item(item).map(Some).map_err(Error::internal)
+            }
+            _ => Err(error.into()),
+        }
+    }
+}

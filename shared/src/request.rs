@@ -1,0 +1,152 @@
+//! What an HTTP function is asked: an API Gateway HTTP API event (payload 2.0), parsed with care.
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, Method, header};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{RequestExt as _, aws_lambda_events};
+
+use crate::input::{Body, Input};
+use crate::{Error, Result};
+
+/// The largest JSON body, in bytes.
+const MAX_BODY: usize = 256 * 1024;
+
+/// A request as a handler sees it.
+pub struct Request {
+    http: lambda_http::Request,
+    origin: Origin,
+}
+
+/// Where a request came from and what it is called: what logs, answers and events repeat.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// API Gateway's id of the request.
+    pub request_id: String,
+    /// The caller's `X-Correlation-Id`, or a new one: it follows the work into events and jobs.
+    pub correlation_id: String,
+    /// The route's key in the template, e.g. `POST /api/v1/auth/login`.
+    pub route: String,
+    /// HTTP method.
+    pub method: Method,
+    /// The path as it was sent, percent-encoding and all.
+    pub path: String,
+    /// The caller's address as API Gateway saw it.
+    pub source_ip: String,
+    /// The caller's `User-Agent`.
+    pub user_agent: String,
+}
+
+impl Request {
+    /// Splits an event into where it came from, which every event tells, and the request, which a
+    /// malformed one does not have.
+    pub(crate) fn parse(event: ApiGatewayV2httpRequest) -> (Origin, Result<Self>) {
+        let origin = Origin::of(&event);
+        let request = parse(event).map(|http| Self { http, origin: origin.clone() });
+        (origin, request)
+    }
+
+    /// Where the request came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Its headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.http.headers()
+    }
+
+    /// The value of `{name}` in the route's path, percent-decoded by API Gateway.
+    pub fn path_parameter(&self, name: &str) -> Option<String> {
+        self.http.path_parameters_ref().and_then(|parameters| parameters.first(name)).map(ToOwned::to_owned)
+    }
+
+    /// The bearer token, if an `Authorization` header was sent (RFC 6750, section 2.1).
+    ///
+    /// A header of another scheme is an invalid token, never an anonymous request.
+    pub fn bearer(&self) -> Result<Option<&str>> {
+        let mut values = self.headers().get_all(header::AUTHORIZATION).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let refused = || Error::InvalidAccessToken("not one bearer token");
+        if values.next().is_some() {
+            return Err(refused());
+        }
+        let (scheme, token) =
+            value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(refused)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(refused());
+        }
+        Ok(Some(token.trim()))
+    }
+
+    /// Reads the body as `T`, with every fault in one error.
+    pub fn json<T: Input>(&self) -> Result<T> {
+        let bytes: &[u8] = self.http.body();
+        if bytes.len() > MAX_BODY {
+            return Err(Error::PayloadTooLarge(MAX_BODY));
+        }
+        // A missing body is the plainer fault than its missing content type.
+        if !bytes.is_empty() && !self.is_json() {
+            return Err(Error::UnsupportedMediaType("application/json"));
+        }
+        T::read(&Body::parse(bytes)?)
+    }
+
+    fn is_json(&self) -> bool {
+        let content_type = self.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    }
+}
+
+impl Origin {
+    fn of(event: &ApiGatewayV2httpRequest) -> Self {
+        let context = &event.request_context;
+        let given = event.headers.get("x-correlation-id").and_then(|value| value.to_str().ok());
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        Self {
+            request_id: text(&context.request_id),
+            correlation_id: given
+                .filter(|id| is_correlation_id(id))
+                .map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned),
+            route: text(&event.route_key),
+            method: context.http.method.clone(),
+            path: text(&event.raw_path),
+            source_ip: text(&context.http.source_ip),
+            user_agent: text(&context.http.user_agent),
+        }
+    }
+}
+
+/// Whether `id` may follow work into events, jobs and logs: 1 to 64 of `[A-Za-z0-9-]`.
+fn is_correlation_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// Turns the event into an `http::Request`.
+///
+/// `lambda_http` builds an absolute URI out of the `Host` and `X-Forwarded-Proto` headers, and decodes
+/// base64, with `unwrap`: what it would panic on is taken away or refused first. No handler needs the
+/// absolute URI.
+fn parse(mut event: ApiGatewayV2httpRequest) -> Result<lambda_http::Request> {
+    event.headers.remove(header::HOST);
+    event.headers.remove("x-forwarded-proto");
+    event.request_context.domain_name = None;
+    // The stage would be put before the path of any stage but `$default`.
+    event.request_context.stage = Some("$default".to_owned());
+
+    // Handlers know the path from its route; API Gateway may have decoded it into something no URI is.
+    event.raw_path = Some("/".to_owned());
+    let query = event.raw_query_string.as_deref().unwrap_or_default();
+    if format!("/?{query}").parse::<http::uri::PathAndQuery>().is_err() {
+        return Err(Error::MalformedRequest("The query has characters that must be encoded"));
+    }
+    let body = event.body.as_deref().unwrap_or_default();
+    if event.is_base64_encoded && STANDARD.decode(body).is_err() {
+        return Err(Error::MalformedRequest("The body is not what its base64 encoding says"));
+    }
+    // The guards above know the panics of one version; this holds for the next one too.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| LambdaRequest::ApiGatewayV2(event).into()))
+        .map_err(|_| Error::MalformedRequest("The request cannot be read"))
+}

@@ -1,0 +1,92 @@
+//! What an HTTP function answers.
+
+use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use lambda_http::aws_lambda_events;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::Error;
+use crate::request::Origin;
+
+/// An HTTP response: status, headers and a text body.
+#[derive(Debug)]
+pub struct Response {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Option<String>,
+}
+
+impl Response {
+    /// A response without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: None }
+    }
+
+    /// A JSON response.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> crate::Result<Self> {
+        let body = serde_json::to_string(body).map_err(Error::internal)?;
+        Ok(Self::empty(status).text("application/json", body))
+    }
+
+    /// The same response with this body.
+    #[must_use]
+    pub fn text(mut self, content_type: &'static str, body: String) -> Self {
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = Some(body);
+        self
+    }
+
+    /// The same response with this header; one with control characters is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// The problem document of an error (RFC 9457).
+    pub fn problem(error: &Error, origin: &Origin) -> Self {
+        let row = error.row();
+        let mut problem = json!({
+            "type": format!("urn:arcana:problem:{}", row.code.to_lowercase().replace('_', "-")),
+            "title": row.title,
+            "status": row.status.as_u16(),
+            "detail": error.detail(),
+            "code": row.code,
+            "instance": origin.path,
+            "requestId": origin.request_id,
+        });
+        if let Some(members) = problem.as_object_mut() {
+            members.extend(error.members());
+        }
+        let mut response = Self::empty(row.status).text("application/problem+json", problem.to_string());
+        if let Some((name, value)) = error.header() {
+            response = response.header(name, &value);
+        }
+        response
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The response in the form that API Gateway takes from a function, with the headers that every
+    /// response carries.
+    pub(crate) fn into_gateway(self, origin: &Origin) -> ApiGatewayV2httpResponse {
+        let mut headers = self.headers;
+        // A handler that wants its answer cached says so; nothing is cached by accident.
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Ok(id) = HeaderValue::from_str(&origin.request_id) {
+            headers.insert("x-request-id", id);
+        }
+        let mut response = ApiGatewayV2httpResponse::default();
+        response.status_code = self.status.as_u16().into();
+        response.headers = headers;
+        response.body = self.body.map(Into::into);
+        response
+    }
+}

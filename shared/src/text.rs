@@ -1,0 +1,44 @@
+//! Short human text: names.
+
+use serde::Serialize;
+
+use crate::input::{Fault, Field, Raw};
+
+/// A person's name: 1 to 255 characters, trimmed, without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+impl Name {
+    /// The longest name, in characters.
+    pub const MAX: usize = 255;
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Field for Name {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        Ok(Self(line(&raw.string()?, Self::MAX)?))
+    }
+}
+
+/// One line of text of 1 to `max` characters, trimmed.
+///
+/// A control character (NUL, CR, LF ...) is refused rather than removed: it has no business in a
+/// name, and it is how a header is forged.
+pub fn line(text: &str, max: usize) -> Result<String, Fault> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Fault::invalid("TOO_SHORT", "must not be empty"));
+    }
+    if text.chars().count() > max {
+        return Err(Fault::invalid("TOO_LONG", format!("must have at most {max} characters")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Fault::invalid("INVALID_FORMAT", "must not contain control characters"));
+    }
+    Ok(text.to_owned())
+}

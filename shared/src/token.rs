@@ -1,0 +1,195 @@
+//! What a client holds: an access token (JWT) and an opaque refresh token.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::id::{SessionId, UserId};
+use crate::init::{Init, Secret};
+use crate::keys::{Generations, MacKey, PrivateKey};
+use crate::sessions::Session;
+use crate::time::Timestamp;
+use crate::users::Role;
+use crate::{Error, Result};
+
+/// The `typ` of an access token (RFC 9068, section 2.1).
+const TYPE: &str = "at+jwt";
+/// How far two clocks may be apart, in seconds.
+const LEEWAY: i64 = 30;
+
+/// The claims of an access token (RFC 9068, section 2.2, and the session).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claims {
+    iss: String,
+    aud: String,
+    /// Whose token.
+    pub sub: UserId,
+    /// Of which session.
+    pub sid: SessionId,
+    /// What the user might do when it was issued.
+    pub roles: Vec<Role>,
+    iat: i64,
+    exp: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+    jti: Uuid,
+}
+
+/// What a login or a refresh answers (RFC 6749, section 5.1, in camelCase). It has no `Debug`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenPair {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    /// Seconds that the access token lives.
+    expires_in: i64,
+}
+
+/// Makes tokens.
+pub struct Issuer {
+    signing: Secret<Generations<PrivateKey>>,
+    refresh: Secret<Generations<MacKey>>,
+    issuer: String,
+    audience: String,
+    lifetime: i64,
+}
+
+impl Issuer {
+    /// Reads `SIGNING_SECRET_ARN`, `REFRESH_SECRET_ARN`, `TOKEN_ISSUER`, `TOKEN_AUDIENCE` and
+    /// `ACCESS_TOKEN_SECONDS`.
+    pub fn init(init: &mut Init) -> Self {
+        Self {
+            signing: init.secret("SIGNING_SECRET_ARN"),
+            refresh: init.secret("REFRESH_SECRET_ARN"),
+            issuer: init.text("TOKEN_ISSUER"),
+            audience: init.text("TOKEN_AUDIENCE"),
+            lifetime: init.number("ACCESS_TOKEN_SECONDS"),
+        }
+    }
+
+    /// A token pair for `session` as it is now.
+    pub fn issue(&self, session: &Session, roles: &[Role], now: Timestamp) -> Result<TokenPair> {
+        let iat = now.seconds();
+        let exp = (iat + self.lifetime).min(session.ends_at.seconds());
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: session.user_id,
+            sid: session.id,
+            roles: roles.to_vec(),
+            iat,
+            exp,
+            nbf: None,
+            jti: crate::id::uuid(now),
+        };
+        let key = &self.signing.current;
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(key.kid.clone());
+        let access_token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(&key.pkcs8()?))
+            .map_err(Error::internal)?;
+        let refresh_token = refresh_token(&self.refresh.current, session);
+        Ok(TokenPair { access_token, refresh_token, token_type: "Bearer", expires_in: exp - iat })
+    }
+}
+
+/// `kid.payload.mac`: which session, and how often it was refreshed, under a MAC. Nothing of it is
+/// stored but the counter in the session.
+fn refresh_token(key: &MacKey, session: &Session) -> String {
+    let mut payload = Vec::with_capacity(40);
+    payload.extend_from_slice(session.user_id.as_bytes());
+    payload.extend_from_slice(session.id.as_bytes());
+    payload.extend_from_slice(&session.counter.to_be_bytes());
+    let mac = key.mac("refresh-token/v1", &payload);
+    format!("{}.{}.{}", key.kid, URL_SAFE_NO_PAD.encode(payload), URL_SAFE_NO_PAD.encode(mac))
+}
+
+/// Checks access tokens. It holds no secret.
+#[derive(Default)]
+pub struct Verifier {
+    keys: Vec<(String, DecodingKey)>,
+    issuer: String,
+    audience: String,
+}
+
+/// A JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037).
+#[derive(Deserialize)]
+struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kid: String,
+    crv: String,
+    x: String,
+}
+
+impl Verifier {
+    /// Reads `PUBLIC_JWKS`, `TOKEN_ISSUER` and `TOKEN_AUDIENCE`.
+    pub fn init(init: &mut Init) -> Self {
+        Self {
+            keys: init.parsed("PUBLIC_JWKS", public_keys),
+            issuer: init.text("TOKEN_ISSUER"),
+            audience: init.text("TOKEN_AUDIENCE"),
+        }
+    }
+
+    /// The claims of `token`, if we issued it and it has not expired at `now`. Whether its session still
+    /// stands is another question.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims> {
+        let refuse = |reason| move |_| Error::InvalidAccessToken(reason);
+        let header = jsonwebtoken::decode_header(token).map_err(refuse("no JWT"))?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(Error::InvalidAccessToken("another algorithm"));
+        }
+        // RFC 9068, section 4: the type keeps other JWTs of ours, present or future, from passing.
+        if !header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)) {
+            return Err(Error::InvalidAccessToken("another type"));
+        }
+        // RFC 7515, section 4.1.11: what we do not understand and must, we refuse.
+        if header.crit.is_some() {
+            return Err(Error::InvalidAccessToken("critical extensions"));
+        }
+        let kid = header.kid.unwrap_or_default();
+        let (_, key) = self
+            .keys
+            .iter()
+            .find(|(known, _)| *known == kid)
+            .ok_or(Error::InvalidAccessToken("unknown key"))?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        // Times are checked below, against the function's own clock.
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &validation)
+            .map_err(refuse("bad signature or claims"))?
+            .claims;
+        let now = now.seconds();
+        if claims.exp <= now - LEEWAY {
+            return Err(Error::InvalidAccessToken("expired"));
+        }
+        if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > now + LEEWAY {
+            return Err(Error::InvalidAccessToken("not valid yet"));
+        }
+        Ok(claims)
+    }
+}
+
+fn public_keys(text: &str) -> Result<Vec<(String, DecodingKey)>, String> {
+    let set: Jwks = serde_json::from_str(text).map_err(|error| format!("is no JWK set: {error}"))?;
+    if set.keys.is_empty() {
+        return Err("has no key".to_owned());
+    }
+    let decode = |jwk: Jwk| match jwk.crv.as_str() {
+        "Ed25519" => DecodingKey::from_ed_components(&jwk.x)
+            .map(|key| (jwk.kid, key))
+            .map_err(|error| format!("has a malformed key: {error}")),
+        other => Err(format!("has a key of the curve {other:?}, not Ed25519")),
+    };
+    set.keys.into_iter().map(decode).collect()
+}

@@ -1,0 +1,2 @@
+//! Template, functions, binaries and sample events say the same.
+#![allow(missing_docs, reason = "tests name what they promise")]
