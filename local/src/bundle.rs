@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -71,6 +71,7 @@ pub struct Bundle {
     address: SocketAddr,
     endpoint: String,
     tasks: JoinSet<()>,
+    specifications: Vec<Specification>,
     ignored: Vec<String>,
 }
 
@@ -122,7 +123,7 @@ impl Bundle {
         };
         let in_process = options.bundle.is_none();
         let stack = deploy::deploy(&template, &aws, &endpoint, &starter).await.map_err(refused)?;
-        let Stack { functions, routes, cors, sources, ignored } = stack;
+        let Stack { functions, specifications, routes, cors, sources, ignored } = stack;
         for held in &options.held {
             if !functions.contains_key(held) {
                 return Err(StartError(format!("--hold: there is no function {held}")));
@@ -159,7 +160,7 @@ impl Bundle {
                 tracing::error!(%error, "the API's port is closed");
             }
         });
-        Ok(Self { shared, address, endpoint, tasks, ignored })
+        Ok(Self { shared, address, endpoint, tasks, specifications, ignored })
     }
 
     /// Where the API is.
@@ -175,6 +176,11 @@ impl Bundle {
     /// The names of the functions that run.
     pub fn functions(&self) -> impl Iterator<Item = &String> {
         self.shared.functions.keys()
+    }
+
+    /// What the functions were started with.
+    pub fn specifications(&self) -> &[Specification] {
+        &self.specifications
     }
 
     /// What the template asks for and a laptop does not do.
@@ -209,26 +215,30 @@ enum Starter {
 
 impl Start for Starter {
     async fn start(&self, function: Specification) -> Result<Invoker, String> {
-        let Specification { name, environment, timeout, memory_mb } = function;
+        let Specification { name, timeout, .. } = &function;
         match self {
             Self::Here(clock) => {
-                let found = crate::functions().find(|function| function.name == name);
+                let found = crate::functions().find(|function| function.name == *name);
                 let found = found.ok_or_else(|| format!("no crate has a function {name}"))?;
                 let clock = shared::clock::Clock::ahead_by(clock.offset_ms());
-                let instance = found.start(environment, clock).await.map_err(|error| error.to_string())?;
-                Ok(Invoker::here(&name, timeout, instance))
+                let instance = found.start(function.environment.clone(), clock).await;
+                Ok(Invoker::here(name, *timeout, instance.map_err(|error| error.to_string())?))
             }
             Self::Processes { api, directory } => {
-                let path = directory.join(&name);
-                if !path.is_file() {
-                    return Err(format!("{} is missing: build it first", path.display()));
-                }
-                // A function's log goes where the laptop's does.
-                let log: Log =
-                    Arc::new(|function, line| tracing::info!(target: "function", "{function}: {line}"));
-                let binary = Binary { environment, timeout, memory_mb, log, ..Binary::new(&name, path) };
-                Ok(Invoker::processes(&name, timeout, Pool::new(api, binary)))
+                Ok(Invoker::processes(name, *timeout, Pool::new(api, binary(directory, &function)?)))
             }
         }
     }
+}
+
+/// The built binary of `function` in `directory`, to be run as the stack says.
+pub(crate) fn binary(directory: &Path, function: &Specification) -> Result<Binary, String> {
+    let Specification { name, environment, timeout, memory_mb } = function.clone();
+    let path = directory.join(&name);
+    if !path.is_file() {
+        return Err(format!("{} is missing: build it first", path.display()));
+    }
+    // A function's log goes where the laptop's does.
+    let log: Log = Arc::new(|function, line| tracing::info!(target: "function", "{function}: {line}"));
+    Ok(Binary { environment, timeout, memory_mb, log, ..Binary::new(&name, path) })
 }

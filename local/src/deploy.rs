@@ -18,6 +18,8 @@ use crate::template::{Scope, Template, Unresolved, text};
 mod custom;
 mod resource;
 
+pub(crate) use custom::Answers;
+
 /// The stack's name, which is also its functions' token audience.
 const STACK: &str = "arcana-local";
 
@@ -25,6 +27,8 @@ const STACK: &str = "arcana-local";
 pub struct Stack {
     /// Every function that can be invoked, by its name.
     pub functions: BTreeMap<String, Arc<Invoker>>,
+    /// What each of them was started with.
+    pub specifications: Vec<Specification>,
     /// The API's routes and the functions they lead to.
     pub routes: Vec<(Route, Arc<Invoker>)>,
     /// The API's CORS.
@@ -36,6 +40,7 @@ pub struct Stack {
 }
 
 /// A function of the template whose values are all known.
+#[derive(Clone)]
 pub struct Specification {
     /// The binary's name.
     pub name: String,
@@ -83,6 +88,7 @@ pub async fn deploy(
         scope: template.scope(STACK),
         stack: Stack {
             functions: BTreeMap::new(),
+            specifications: Vec::new(),
             routes: Vec::new(),
             cors: Cors::default(),
             sources: Vec::new(),
@@ -146,33 +152,37 @@ impl Deployment<'_> {
         }
         let properties = self.scope.resolve(&resource["Properties"])?;
         if kind.starts_with("Custom::") {
-            return self.custom(id, &properties).await;
+            return self.custom(id, &kind, &properties).await;
         }
         self.resource(id, &kind, &properties).await
+    }
+
+    /// A number that a function says of itself, or `Globals` of all, or Lambda.
+    fn number(&self, properties: &Value, name: &str, default: u64) -> Result<u64, Unresolved> {
+        let written = properties.get(name).unwrap_or_else(|| self.template.global(name));
+        match self.scope.resolve(written)? {
+            Value::Null => Ok(default),
+            value => {
+                text(&value).parse().map_err(|_| Unresolved::Invalid(format!("{name} is no number: {value}")))
+            }
+        }
     }
 
     async fn function(&mut self, id: &str, resource: &Value, starter: &impl Start) -> Result<(), Unresolved> {
         let properties = &resource["Properties"];
         let name = text(&resource["Metadata"]["BuildProperties"]["Binary"]);
-        let number = |property: &str, default: u64| {
-            properties[property]
-                .as_u64()
-                .or_else(|| self.template.global(property).as_u64())
-                .unwrap_or(default)
-        };
-        let (timeout, memory) = (number("Timeout", 3), number("MemorySize", 128));
-        let variables = self.scope.resolve(&properties["Environment"]["Variables"])?;
+        let (timeout, memory) =
+            (self.number(properties, "Timeout", 3)?, self.number(properties, "MemorySize", 128)?);
+        let global = self.scope.resolve(&self.template.global("Environment")["Variables"])?;
+        let own = self.scope.resolve(&properties["Environment"]["Variables"])?;
         let events = self.scope.resolve(&properties["Events"]);
         // A function that is needed to make what its events refer to can already run.
         let invoker = match self.stack.functions.get(&name) {
             Some(started) => Arc::clone(started),
             None => {
-                let mut environment: BTreeMap<String, String> = variables
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .map(|(key, value)| (key.clone(), text(value)))
-                    .collect();
+                let variables = [&global, &own].into_iter().filter_map(Value::as_object);
+                let mut environment: BTreeMap<String, String> =
+                    variables.flatten().map(|(key, value)| (key.clone(), text(value))).collect();
                 environment.extend(credentials(self.endpoint));
                 let specification = Specification {
                     name: name.clone(),
@@ -180,9 +190,10 @@ impl Deployment<'_> {
                     timeout: Duration::from_secs(timeout),
                     memory_mb: u32::try_from(memory).unwrap_or(128),
                 };
-                let started = starter.start(specification).await.map_err(Unresolved::Invalid)?;
+                let started = starter.start(specification.clone()).await.map_err(Unresolved::Invalid)?;
                 let started = Arc::new(started);
                 self.stack.functions.insert(name.clone(), Arc::clone(&started));
+                self.stack.specifications.push(specification);
                 started
             }
         };

@@ -68,7 +68,7 @@ impl Gateway {
         let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
             return (own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"), "-");
         };
-        let event = self.event(&parts, &body, route, parameters, peer, id);
+        let event = self.event(&parts, &body, route, &parameters, peer, id);
         let response = match invoker.invoke(event.to_string()).await {
             Ok(answer) => respond(&answer).unwrap_or_else(|| {
                 tracing::error!(function = invoker.name, "answered what is no response");
@@ -91,7 +91,7 @@ impl Gateway {
         parts: &http::request::Parts,
         body: &[u8],
         route: &Route,
-        parameters: BTreeMap<String, String>,
+        parameters: &BTreeMap<String, String>,
         peer: SocketAddr,
         id: &str,
     ) -> Value {

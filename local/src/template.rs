@@ -116,6 +116,18 @@ fn check(name: &str, parameter: &Value, value: &str) -> Result<(), TemplateError
             return wrong(format!("must be one of {}", allowed.join(", ")));
         }
     }
+    if parameter["AllowedPattern"].as_str().is_some_and(|pattern| !fits(pattern, value)) {
+        return wrong(format!("must be of the form {}", parameter["AllowedPattern"]));
+    }
+    let length = value.chars().count() as u64;
+    if parameter["MinLength"].as_u64().is_some_and(|least| length < least)
+        || parameter["MaxLength"].as_u64().is_some_and(|most| length > most)
+    {
+        return wrong(format!(
+            "must have {} to {} characters",
+            parameter["MinLength"], parameter["MaxLength"]
+        ));
+    }
     if parameter["Type"] == "Number" {
         let Ok(number) = value.parse::<f64>() else { return wrong("must be a number".to_owned()) };
         if parameter["MinValue"].as_f64().is_some_and(|least| number < least) {
@@ -126,6 +138,11 @@ fn check(name: &str, parameter: &Value, value: &str) -> Result<(), TemplateError
         }
     }
     Ok(())
+}
+
+/// Whether the whole of `value` fits `pattern`; one that is no regular expression fits nothing.
+fn fits(pattern: &str, value: &str) -> bool {
+    regex_lite::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|pattern| pattern.is_match(value))
 }
 
 /// YAML with CloudFormation's short forms (`!Ref x`) as JSON with its long forms (`{"Ref": "x"}`).
@@ -277,7 +294,7 @@ impl Scope<'_> {
                 .ok_or_else(|| Unresolved::Invalid(format!("{template:?} is not closed")))?;
             result.push_str(before);
             match (name.strip_prefix('!'), own.get(name), name.split_once('.')) {
-                (Some(literal), _, _) => result.push_str(&format!("${{{literal}}}")),
+                (Some(literal), _, _) => result.extend(["${", literal, "}"]),
                 (None, Some(value), _) => result.push_str(&text(value)),
                 (None, None, Some((resource, attribute))) => {
                     result.push_str(&text(&self.attribute(resource, attribute)?));
@@ -317,6 +334,7 @@ Parameters:
   Stage: {Type: String, AllowedValues: [dev, prod], Default: dev}
   Origins: {Type: CommaDelimitedList, Default: "a, b"}
   Seconds: {Type: Number, MinValue: 5, Default: 10}
+  Url: {Type: String, AllowedPattern: "https?://[^/]+", MaxLength: 20, Default: "http://a"}
 Conditions:
   IsProd: !Equals [!Ref Stage, prod]
   IsDev: !Not [!Condition IsProd]
@@ -359,7 +377,14 @@ Resources:
 
     #[test]
     fn a_parameter_is_held_to_its_declaration() {
-        for (name, value) in [("Stage", "test"), ("Seconds", "4"), ("Seconds", "soon"), ("Stag", "dev")] {
+        for (name, value) in [
+            ("Stage", "test"),
+            ("Seconds", "4"),
+            ("Seconds", "soon"),
+            ("Stag", "dev"),
+            ("Url", "http://a/"),
+            ("Url", "http://a-name-that-is-long"),
+        ] {
             let given = BTreeMap::from([(name.to_owned(), value.to_owned())]);
             assert!(Template::parse(TEMPLATE, &given).is_err(), "{name}={value}");
         }

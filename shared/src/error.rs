@@ -53,6 +53,12 @@ pub enum Error {
     /// The body is of another content type than this.
     #[error("content type is not {0}")]
     UnsupportedMediaType(&'static str),
+    /// Another delivery of the same work is under way, for this many seconds at most.
+    #[error("the same work is under way for {seconds} s at most")]
+    Busy {
+        /// When to look again.
+        seconds: u32,
+    },
     /// A dependency does not answer, or asks to slow down. Trying again helps.
     #[error("unavailable")]
     Unavailable(#[source] Cause),
@@ -104,7 +110,9 @@ impl Error {
             Self::UnsupportedMediaType(_) => {
                 (415, "UNSUPPORTED_MEDIA_TYPE", "The content type is not supported")
             }
-            Self::Unavailable(_) => (503, "UNAVAILABLE", "The service is unavailable for a moment"),
+            Self::Busy { .. } | Self::Unavailable(_) => {
+                (503, "UNAVAILABLE", "The service is unavailable for a moment")
+            }
             Self::Internal(_) => (500, "INTERNAL", "Something went wrong on our side"),
         };
         Row { status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), code, title }
@@ -125,7 +133,9 @@ impl Error {
             Self::EmailAlreadyRegistered => "Email already registered".to_owned(),
             Self::PayloadTooLarge(limit) => format!("The request body must have at most {limit} bytes"),
             Self::UnsupportedMediaType(wanted) => format!("Send the body as {wanted}"),
-            Self::Unavailable(_) => "A service that this request needs does not answer. Try again".to_owned(),
+            Self::Busy { .. } | Self::Unavailable(_) => {
+                "A service that this request needs does not answer. Try again".to_owned()
+            }
             Self::Internal(_) => "The error was logged. Name the request id when you report it".to_owned(),
         }
     }
@@ -143,11 +153,11 @@ impl Error {
     pub fn header(&self) -> Option<(http::HeaderName, String)> {
         let challenge = |text: &str| Some((http::header::WWW_AUTHENTICATE, text.to_owned()));
         match self {
-            Self::Unauthenticated => challenge("Bearer"),
+            Self::Unauthenticated | Self::LoginFailed => challenge("Bearer"),
             // RFC 6750, section 3.1: only a request that sent a token hears what is wrong with it.
             Self::InvalidAccessToken(_) => challenge("Bearer error=\"invalid_token\""),
-            Self::LoginFailed => challenge("Bearer"),
             Self::MethodNotAllowed(allow) => Some((http::header::ALLOW, allow.clone())),
+            Self::Busy { seconds } => Some((http::header::RETRY_AFTER, seconds.to_string())),
             Self::Unavailable(_) => Some((http::header::RETRY_AFTER, "1".to_owned())),
             Self::MalformedJson(_)
             | Self::MalformedRequest(_)

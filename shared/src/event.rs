@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::email::Email;
+use crate::function::{Label, Message};
 use crate::id::{SessionId, UserId, derived};
 use crate::time::Timestamp;
 
@@ -108,6 +109,13 @@ pub struct Entity<'a> {
 pub struct OnBus {
     /// Our envelope.
     pub detail: Event,
+}
+
+impl Message for OnBus {
+    fn label(&self) -> Label {
+        let Event { id, fact, correlation_id, .. } = &self.detail;
+        Label { kind: fact.kind(), id: *id, correlation_id: correlation_id.clone() }
+    }
 }
 
 /// What a session's key looks like in an event's id.

@@ -36,7 +36,7 @@ mod http;
 mod queue;
 mod stream;
 
-pub use queue::Delivery;
+pub use queue::{Delivery, Label, Message};
 
 /// A function: its name, its kind and how it starts. See the module for the kinds.
 #[derive(Clone, Copy)]
@@ -79,7 +79,7 @@ pub trait Endpoint: Sized + Send + Sync + 'static {
 /// A consumer of a queue. It may get a message more than once and must not mind.
 pub trait Consumer: Sized + Send + Sync + 'static {
     /// What a message's body holds, as JSON.
-    type Message: DeserializeOwned + Send;
+    type Message: Message;
 
     /// Takes what the consumer needs.
     fn init(init: &mut Init) -> Self;
@@ -137,7 +137,7 @@ impl Function {
 
     /// A consumer of a queue.
     pub const fn queue<C: Consumer>(name: &'static str) -> Self {
-        Self { name, kind: Kind::Queue, start: |init| Box::new(queue::Queue(C::init(init))) }
+        Self { name, kind: Kind::Queue, start: |init| Box::new(queue::Queue::<C>::new(init)) }
     }
 
     /// A reader of DynamoDB streams.
@@ -230,11 +230,6 @@ impl Call<'_> {
         })
     }
 
-    fn answer(&self, output: &impl Serialize) -> std::result::Result<Box<RawValue>, Failure> {
-        serde_json::value::to_raw_value(output)
-            .map_err(|_| Failure::new("MalformedAnswer", "the answer cannot be written as JSON"))
-    }
-
     fn failed(&self, error: &Error) -> Failure {
         tracing::error!(
             function = self.function,
@@ -245,6 +240,11 @@ impl Call<'_> {
         );
         Failure::new(error.row().code, error.row().title)
     }
+}
+
+fn answer(output: &impl Serialize) -> std::result::Result<Box<RawValue>, Failure> {
+    serde_json::value::to_raw_value(output)
+        .map_err(|_| Failure::new("MalformedAnswer", "the answer cannot be written as JSON"))
 }
 
 /// A started function of some kind.
@@ -267,7 +267,7 @@ impl<T: Task> Running for Schedule<T> {
             let due = call.parse::<Scheduled>()?.scheduled_time;
             self.0.run(due).await.map_err(|error| call.failed(&error))?;
             tracing::info!(function = call.function, requestId = call.request_id, due = %due, "ran");
-            call.answer(&())
+            answer(&())
         })
     }
 }
@@ -280,7 +280,7 @@ impl<O: Operation> Running for Direct<O> {
             let input = call.parse()?;
             let output = self.0.run(input).await.map_err(|error| call.failed(&error))?;
             tracing::info!(function = call.function, requestId = call.request_id, "ran");
-            call.answer(&output)
+            answer(&output)
         })
     }
 }

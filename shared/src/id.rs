@@ -1,4 +1,4 @@
-//! Identifiers: `UUIDv7` (RFC 9562), so that newer ids sort after older ones.
+//! Identifiers: UUIDv7 (RFC 9562), so that newer ids sort after older ones.
 
 use std::fmt;
 
@@ -14,15 +14,19 @@ pub fn uuid(now: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
 }
 
-/// An id that is the same each time it is derived from the same `parts` (`UUIDv5`).
+/// An id that is the same each time it is derived from the same `parts` (UUIDv5).
 ///
 /// What is sent again after a crash carries it, so that its receiver can tell.
 pub fn derived(parts: &[&str]) -> Uuid {
     /// Arcana's own namespace, drawn once at random.
     const NAMESPACE: Uuid = Uuid::from_u128(0x3d0c_5ec9_76e4_4f0b_9d3a_52a6_8a51_7c1e);
     // The length before each part keeps ("ab", "c") apart from ("a", "bc").
-    let name: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
-    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+    let mut name = Vec::new();
+    for part in parts {
+        name.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        name.extend_from_slice(part.as_bytes());
+    }
+    Uuid::new_v5(&NAMESPACE, &name)
 }
 
 macro_rules! ids {

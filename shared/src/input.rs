@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
                     place: place.clone(),
                     code,
                     detail,
-                }))
+                }));
             }
         }
     }
@@ -275,6 +275,14 @@ mod tests {
 
     fn read(body: &str) -> Result<Form> {
         Form::read(&Body::parse(body.as_bytes())?)
+    }
+
+    #[test]
+    fn a_field_may_be_named_otherwise_in_json() {
+        let body = r#"{"name": " Ada ", "email": "ADA@example.com", "nickName": "A"}"#;
+        let Form { name, email, nick_name } = read(body).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((name.as_str(), email.as_str()), ("Ada", "ada@example.com"));
+        assert_eq!(nick_name.map(|name| name.as_str().to_owned()).as_deref(), Some("A"));
     }
 
     fn places(errors: &[FieldError]) -> Vec<(Place, &str)> {

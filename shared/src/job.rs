@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::email::Email;
+use crate::function::{Label, Message};
 use crate::id::UserId;
 use crate::init::Init;
 use crate::{Error, Result};
@@ -35,6 +36,15 @@ pub enum Mail {
         /// How the mail addresses them.
         name: String,
     },
+}
+
+impl Message for EmailJob {
+    fn label(&self) -> Label {
+        let kind = match self.mail {
+            Mail::Welcome { .. } => "welcome",
+        };
+        Label { kind, id: self.id, correlation_id: self.correlation_id.clone() }
+    }
 }
 
 /// The queue of mails.

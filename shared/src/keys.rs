@@ -90,6 +90,7 @@ impl MacKey {
 
     /// The HMAC-SHA-256 of `payload` for one `purpose` (its version included): a MAC made for one
     /// purpose is worth nothing for another.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot")]
     pub fn mac(&self, purpose: &str, payload: &[u8]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes a key of any length");
         mac.update(purpose.as_bytes());

@@ -14,8 +14,9 @@ use crate::clock::Clock;
 use crate::init::Init;
 use crate::{Error, Result};
 
-/// How long a claim holds, in seconds: longer than any consumer may run.
-const CLAIM_SECONDS: i64 = 60;
+/// How long a claim holds, in seconds: longer than any consumer may run, shorter than the visibility
+/// timeout after which the message of one that was killed comes again.
+const CLAIM_SECONDS: i64 = 30;
 /// How long it is known what was done, in seconds: as long as the archive can replay it (30 days).
 const KEPT_SECONDS: i64 = 30 * 24 * 3600;
 
@@ -47,7 +48,7 @@ impl Receipts {
 
     /// Does `work` for `id` unless it was done before.
     ///
-    /// While another delivery of the same work is under way this is `Unavailable`: the message comes
+    /// While another delivery of the same work is under way this is [`Error::Busy`]: the message comes
     /// again later and finds it done, or lapsed.
     pub async fn once(&self, id: Uuid, work: impl Future<Output = Result<()>>) -> Result<()> {
         let now = self.clock.now().seconds();
@@ -65,7 +66,8 @@ impl Receipts {
             }
             // Our own claim, if the reply to it was lost and the SDK tried again.
             if earlier.holder != receipt.holder {
-                return Err(Error::unavailable("another delivery of the same work is under way"));
+                let seconds = earlier.claimed_until.saturating_sub(now).clamp(0, CLAIM_SECONDS) + 1;
+                return Err(Error::Busy { seconds: u32::try_from(seconds).unwrap_or(1) });
             }
         }
         work.await?;
@@ -87,10 +89,7 @@ impl Receipts {
             .expression_attribute_values(":false", AttributeValue::Bool(false))
             .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match put.send().await {
-            Ok(_) => return Ok(None),
-            Err(error) => error,
-        };
+        let Err(error) = put.send().await else { return Ok(None) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                 let item = failed.item().cloned().unwrap_or_default();

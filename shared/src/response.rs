@@ -4,7 +4,7 @@ use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use lambda_http::aws_lambda_events;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::request::Origin;
@@ -15,6 +15,22 @@ pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: Option<String>,
+}
+
+/// A problem document: RFC 9457's members, then ours.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'static str,
+    instance: &'a str,
+    request_id: &'a str,
+    #[serde(flatten)]
+    members: Map<String, Value>,
 }
 
 impl Response {
@@ -49,19 +65,18 @@ impl Response {
     /// The problem document of an error (RFC 9457).
     pub fn problem(error: &Error, origin: &Origin) -> Self {
         let row = error.row();
-        let mut problem = json!({
-            "type": format!("urn:arcana:problem:{}", row.code.to_lowercase().replace('_', "-")),
-            "title": row.title,
-            "status": row.status.as_u16(),
-            "detail": error.detail(),
-            "code": row.code,
-            "instance": origin.path,
-            "requestId": origin.request_id,
-        });
-        if let Some(members) = problem.as_object_mut() {
-            members.extend(error.members());
-        }
-        let mut response = Self::empty(row.status).text("application/problem+json", problem.to_string());
+        let problem = Problem {
+            kind: format!("urn:arcana:problem:{}", row.code.to_lowercase().replace('_', "-")),
+            title: row.title,
+            status: row.status.as_u16(),
+            detail: error.detail(),
+            code: row.code,
+            instance: &origin.path,
+            request_id: &origin.request_id,
+            members: error.members(),
+        };
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        let mut response = Self::empty(row.status).text("application/problem+json", body);
         if let Some((name, value)) = error.header() {
             response = response.header(name, &value);
         }

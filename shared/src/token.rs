@@ -52,8 +52,8 @@ pub struct TokenPair {
 pub struct Issuer {
     signing: Secret<Generations<PrivateKey>>,
     refresh: Secret<Generations<MacKey>>,
-    issuer: String,
-    audience: String,
+    iss: String,
+    aud: String,
     lifetime: i64,
 }
 
@@ -64,8 +64,8 @@ impl Issuer {
         Self {
             signing: init.secret("SIGNING_SECRET_ARN"),
             refresh: init.secret("REFRESH_SECRET_ARN"),
-            issuer: init.text("TOKEN_ISSUER"),
-            audience: init.text("TOKEN_AUDIENCE"),
+            iss: init.text("TOKEN_ISSUER"),
+            aud: init.text("TOKEN_AUDIENCE"),
             lifetime: init.number("ACCESS_TOKEN_SECONDS"),
         }
     }
@@ -75,8 +75,8 @@ impl Issuer {
         let iat = now.seconds();
         let exp = (iat + self.lifetime).min(session.ends_at.seconds());
         let claims = Claims {
-            iss: self.issuer.clone(),
-            aud: self.audience.clone(),
+            iss: self.iss.clone(),
+            aud: self.aud.clone(),
             sub: session.user_id,
             sid: session.id,
             roles: roles.to_vec(),

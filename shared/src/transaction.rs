@@ -31,9 +31,8 @@ pub async fn write(client: &Client, items: Vec<TransactWriteItem>) -> Result<Wri
     let token = uuid::Uuid::now_v7().to_string();
     for attempt in 0..TRIES {
         let request = client.transact_write_items().client_request_token(&token);
-        let error = match request.set_transact_items(Some(items.clone())).send().await {
-            Ok(_) => return Ok(Written::Committed),
-            Err(error) => error,
+        let Err(error) = request.set_transact_items(Some(items.clone())).send().await else {
+            return Ok(Written::Committed);
         };
         match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {

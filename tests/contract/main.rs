@@ -1,2 +1,9 @@
 //! Template, functions, binaries and sample events say the same.
 #![allow(missing_docs, reason = "tests name what they promise")]
+
+mod binaries;
+mod environment;
+mod kinds;
+mod names;
+mod project;
+mod tidy;

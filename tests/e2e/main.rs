@@ -1,2 +1,16 @@
 //! The bundle's promises, asked over HTTP.
+//!
+//! Each test starts a bundle of its own in this process and talks to its API. `ARCANA_API_URL` names a
+//! deployed stack to talk to instead, and `AWS_ENDPOINT_URL` another engine under a bundle of the test's
+//! own; a test that looks where only a laptop can (the mailbox, the bus, the clock) then says that it
+//! is skipped.
 #![allow(missing_docs, reason = "tests name what they promise")]
+
+mod app;
+mod attacks;
+mod auth;
+mod bodies;
+mod events;
+mod invocations;
+mod local_bundle;
+mod ops;

@@ -1,13 +1,30 @@
 //! `GET /api/v1/auth/me`: the caller's own account.
 
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
 use shared::caller::SignedIn;
+use shared::email::Email;
 use shared::function::Endpoint;
+use shared::id::UserId;
+use shared::time::Timestamp;
+use shared::users::Role;
 use shared::{Function, Init, Request, Response, Result};
 
 /// `auth-me`.
 pub const FUNCTION: Function = Function::http::<Me>("auth-me");
+
+/// What a user is shown of their own account.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Account<'a> {
+    id: UserId,
+    name: &'a str,
+    email: &'a Email,
+    email_verified: bool,
+    roles: &'a [Role],
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
 
 /// Needs nothing: the account was read to let the caller in.
 pub struct Me;
@@ -20,15 +37,15 @@ impl Endpoint for Me {
     }
 
     async fn handle(&self, SignedIn { user, .. }: SignedIn, _: Request) -> Result<Response> {
-        let account = json!({
-            "id": user.id,
-            "name": user.name,
-            "email": user.email,
-            "emailVerified": user.email_verified,
-            "roles": user.roles,
-            "createdAt": user.created_at,
-            "updatedAt": user.updated_at,
-        });
+        let account = Account {
+            id: user.id,
+            name: &user.name,
+            email: &user.email,
+            email_verified: user.email_verified,
+            roles: &user.roles,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        };
         Response::json(StatusCode::OK, &account)
     }
 }

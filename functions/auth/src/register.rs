@@ -2,13 +2,14 @@
 
 use aws_sdk_dynamodb::Client;
 use http::{StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::credentials::{Credential, Credentials};
 use shared::email::Email;
 use shared::event::Provenance;
 use shared::function::Endpoint;
+use shared::id::UserId;
 use shared::password::{self, NewPassword};
 use shared::text::Name;
 use shared::transaction::{self, Written};
@@ -20,6 +21,13 @@ pub const FUNCTION: Function = Function::http::<Register>("auth-register");
 
 input! {
     struct NewAccount { name: Name, email: Email, password: NewPassword }
+}
+
+#[derive(Serialize)]
+struct Registered<'a> {
+    id: UserId,
+    name: &'a str,
+    email: &'a Email,
 }
 
 /// What registering needs.
@@ -61,7 +69,7 @@ impl Endpoint for Register {
             Written::Refused(_) => return Err(Error::EmailAlreadyRegistered),
         }
 
-        let body = json!({"id": user.id, "name": user.name, "email": user.email});
+        let body = Registered { id: user.id, name: &user.name, email: &user.email };
         Ok(Response::json(StatusCode::CREATED, &body)?.header(header::LOCATION, "/api/v1/auth/me"))
     }
 }

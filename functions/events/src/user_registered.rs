@@ -33,6 +33,7 @@ impl Consumer for UserRegistered {
             mail: Mail::Welcome { user_id, email, name },
             correlation_id: event.correlation_id,
         };
-        self.receipts.once(event.id, self.emails.send(&job)).await
+        // Boxed: the SDK's request is large to move about.
+        self.receipts.once(event.id, Box::pin(self.emails.send(&job))).await
     }
 }

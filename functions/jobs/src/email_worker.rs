@@ -51,8 +51,8 @@ impl Consumer for EmailWorker {
 
     async fn consume(&self, job: EmailJob, _: &Delivery) -> Result<()> {
         let mail = write(&job.mail)?;
-        tracing::info!(jobId = %job.id, correlationId = job.correlation_id, job = mail.subject, "job");
-        self.receipts.once(job.id, self.send(mail)).await
+        // Boxed: the SDK's request is large to move about.
+        self.receipts.once(job.id, Box::pin(self.send(mail))).await
     }
 }
 

@@ -99,6 +99,8 @@ impl Cloud {
         let dynamodb = inner.local_addr().map_err(StartError::at("DynamoDB's port"))?;
         let sqs = Sqs::new(store.clone(), clock.clone(), format!("http://{address}"))
             .map_err(StartError::at("SQS"))?;
+        // Who received a message before this start is gone with the process that it ran in.
+        sqs.release_in_flight().map_err(StartError::at("SQS"))?;
         let services = Arc::new(Services {
             s3: s3(&objects)?,
             bus: EventBridge::new(store.clone(), clock.clone(), to_queues(sqs.clone()))

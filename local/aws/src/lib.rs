@@ -6,6 +6,17 @@
 //!
 //! It knows nothing of Arcana: what the bundle consists of is told to it through the AWS SDKs.
 
+#![allow(clippy::doc_markdown, reason = "the docs are full of AWS's names of operations")]
+#![allow(clippy::needless_pass_by_value, reason = "an operation's input is its own")]
+#![allow(clippy::unused_async, reason = "every service is asked the same way")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "AWS's JSON has times as floats"
+)]
+#![allow(clippy::case_sensitive_file_extension_comparisons, reason = "the .fifo of a queue is no file's")]
+#![allow(clippy::struct_field_names, reason = "AWS's names")]
+
 pub mod bus;
 mod clock;
 mod cloud;

@@ -66,8 +66,11 @@ impl Protocol {
                 json!({"__type": error.code, "message": error.message, "Message": error.message})
             }
         };
-        response
-            .body(Body::from(body.to_string()))
-            .expect("a status, ASCII headers and a body make a response")
+        response.body(Body::from(body.to_string())).unwrap_or_else(|_| {
+            // Only an error code that is no header value gets here.
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Real SDK clients reach it through [`Sqs::handle`] (AWS's JSON 1.0 protocol);
 //! the other services of the same process call its methods. All state is in the
-//! shared `SQLite` [`Store`], every change in one transaction, so a message that
+//! shared SQLite [`Store`], every change in one transaction, so a message that
 //! was accepted survives `kill -9`. Only the wake-ups of long polls live in memory.
 
 mod attributes;
@@ -55,6 +55,19 @@ impl Sqs {
     /// The URL of the queue `name`, whether or not it exists.
     pub fn url(&self, name: &str) -> String {
         format!("{}/{ACCOUNT}/{name}", self.endpoint)
+    }
+
+    /// Shows every message again that was in flight: for a start after a crash, when its receivers are
+    /// known to be gone.
+    pub fn release_in_flight(&self) -> rusqlite::Result<()> {
+        let now = self.clock.now_ms();
+        self.store.transaction(|tx| {
+            tx.execute(
+                "UPDATE sqs_message SET visible_ms = ?1 WHERE receipt IS NOT NULL AND visible_ms > ?1",
+                [now],
+            )?;
+            Ok(())
+        })
     }
 
     /// Creates the queue, or gives it these attributes if it exists; its messages stay.

@@ -9,6 +9,7 @@ use axum::routing::put;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::Deployment;
 use crate::template::{Unresolved, text};
@@ -18,34 +19,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Deployment<'_> {
     /// Makes a custom resource by its function, which is asked at every start: it must not mind.
-    pub(super) async fn custom(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
+    pub(super) async fn custom(
+        &mut self,
+        id: &str,
+        kind: &str,
+        properties: &Value,
+    ) -> Result<(), Unresolved> {
         let token = text(&properties["ServiceToken"]);
         let name = token.rsplit(':').next().unwrap_or_default();
         let function = self.stack.functions.get(name).ok_or_else(|| Unresolved::NotYet(name.to_owned()))?;
         let failed = |what: &str| Unresolved::Invalid(format!("{name} {what}"));
 
-        let listener = TcpListener::bind("127.0.0.1:0").await;
-        let listener = listener.map_err(|error| failed(&format!("cannot be answered: {error}")))?;
-        let url = listener.local_addr().map(|address| format!("http://{address}/"));
-        let (sender, mut answers) = mpsc::channel(1);
-        let router = Router::new().route("/", put(receive)).with_state(sender);
-        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut answers =
+            Answers::listen().await.map_err(|error| failed(&format!("cannot be answered: {error}")))?;
         let request = json!({
             "RequestType": "Create",
-            "ResponseURL": url.unwrap_or_default(),
+            "ResponseURL": answers.url(),
             "StackId": format!("arn:aws:cloudformation:{}:{}:stack/{}/local", local_aws::REGION, local_aws::ACCOUNT, super::STACK),
             "RequestId": uuid::Uuid::new_v4().to_string(),
-            "ResourceType": "Custom::Resource",
+            "ResourceType": kind,
+            "ServiceToken": token,
             "LogicalResourceId": id,
             "ResourceProperties": properties,
         });
         let outcome = function.invoke(request.to_string()).await;
         outcome.map_err(|error| failed(&format!("failed: {error}")))?;
-        let answer = tokio::time::timeout(PATIENCE, answers.recv()).await.ok().flatten();
-        server.abort();
-        let answer: Value = answer
-            .and_then(|text: String| serde_json::from_str(&text).ok())
-            .ok_or_else(|| failed("sent no answer"))?;
+        let answer = answers.next().await.ok_or_else(|| failed("sent no answer"))?;
         if answer["Status"] != "SUCCESS" {
             return Err(failed(&format!("answered: {}", text(&answer["Reason"]))));
         }
@@ -59,7 +58,39 @@ impl Deployment<'_> {
     }
 }
 
+/// A URL on loopback that custom resources answer to, as they do to one of S3 at AWS. Dropping it
+/// closes it.
+pub(crate) struct Answers {
+    url: String,
+    received: mpsc::Receiver<String>,
+    _server: JoinSet<std::io::Result<()>>,
+}
+
+impl Answers {
+    /// Listens on a free port.
+    pub(crate) async fn listen() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        let (sender, received) = mpsc::channel(1);
+        let router = Router::new().route("/", put(receive)).with_state(sender);
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { url, received, _server: server })
+    }
+
+    /// What a request's `ResponseURL` is to be.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The next answer; nothing if none comes in time or it is no JSON.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let answer = tokio::time::timeout(PATIENCE, self.received.recv()).await.ok().flatten()?;
+        serde_json::from_str(&answer).ok()
+    }
+}
+
 async fn receive(State(sender): State<mpsc::Sender<String>>, answer: String) {
-    // Only the first answer counts, and nobody may be waiting for it any more.
+    // A request has one answer: another before that was taken is dropped, as is one that nobody awaits.
     let _ = sender.try_send(answer);
 }

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::{
     TimeToLiveSpecification,
 };
 use aws_sdk_eventbridge::types::{DeadLetterConfig, RetryPolicy, Target};
+use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::result::SdkError;
 use serde_json::Value;
@@ -118,6 +119,11 @@ impl Deployment<'_> {
                 let set = client.set_queue_attributes().set_queue_url(url.clone());
                 set.set_attributes(Some(attributes.into_iter().collect())).send().await.map_err(refused)?;
                 url
+            }
+            Err(error)
+                if !error.as_service_error().is_some_and(GetQueueUrlError::is_queue_does_not_exist) =>
+            {
+                return Err(refused(error));
             }
             Err(_) => {
                 let create = client.create_queue().queue_name(id);

@@ -37,7 +37,7 @@ impl Mapping {
             match sqs.get_queue_url().queue_name(&name).send().await {
                 Ok(found) => break found.queue_url.unwrap_or_default(),
                 Err(error) => {
-                    tracing::warn!(queue = name, error = shared::Error::from(error).cause(), "no such queue")
+                    tracing::warn!(queue = name, error = shared::Error::from(error).cause(), "no such queue");
                 }
             }
             tokio::time::sleep(PAUSE).await;

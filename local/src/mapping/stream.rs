@@ -264,16 +264,16 @@ impl Reader {
         };
         let mut json = json!({
             "eventID": record.event_id(),
-            "eventName": record.event_name().map(|name| name.as_str()),
+            "eventName": record.event_name().map(aws_sdk_dynamodbstreams::types::OperationType::as_str),
             "eventVersion": "1.1",
             "eventSource": "aws:dynamodb",
             "awsRegion": local_aws::REGION,
             "eventSourceARN": self.mapping.stream_arn,
             "dynamodb": {
-                "ApproximateCreationDateTime": change.and_then(|c| c.approximate_creation_date_time()).map(|t| t.secs()),
+                "ApproximateCreationDateTime": change.and_then(|c| c.approximate_creation_date_time()).map(aws_sdk_dynamodb::primitives::DateTime::secs),
                 "Keys": image(change.and_then(|c| c.keys())),
                 "SequenceNumber": change.and_then(|c| c.sequence_number()),
-                "SizeBytes": change.and_then(|c| c.size_bytes()),
+                "SizeBytes": change.and_then(aws_sdk_dynamodbstreams::types::StreamRecord::size_bytes),
                 "StreamViewType": "NEW_AND_OLD_IMAGES",
             },
         });

@@ -1,23 +1,46 @@
 //! Entry kind http: an API Gateway event in, an API Gateway response out, whatever happens between.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use super::{Call, Endpoint, Failure, Running, log_panic};
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use lambda_http::aws_lambda_events;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Call, Endpoint, Failure, Running, answer, log_panic};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::init::Init;
 use crate::request::{Origin, Request};
 use crate::response::Response;
 use crate::{Error, Result};
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use lambda_http::aws_lambda_events;
-use serde_json::value::RawValue;
-use std::panic::AssertUnwindSafe;
 
 /// API Gateway waits 30 s: giving up before it does keeps the answer ours.
 const GIVE_UP: Duration = Duration::from_secs(25);
+
+/// An event of which only the envelope can be read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unreadable {
+    #[serde(default)]
+    raw_path: String,
+    request_context: RequestContext,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    request_id: String,
+}
+
+impl Unreadable {
+    fn origin(self) -> Origin {
+        Origin { request_id: self.request_context.request_id, path: self.raw_path, ..Origin::default() }
+    }
+}
 
 pub(super) struct Http<E: Endpoint> {
     endpoint: E,
@@ -60,8 +83,16 @@ impl<E: Endpoint> Running for Http<E> {
     fn invoke<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Box<RawValue>, Failure>> {
         Box::pin(async move {
             let started = Instant::now();
-            let event: ApiGatewayV2httpRequest = call.parse()?;
-            let (origin, request) = Request::parse(event);
+            let (origin, request) = match call.parse::<ApiGatewayV2httpRequest>() {
+                Ok(event) => Request::parse(event),
+                // From API Gateway, but with a header or a method that is none.
+                Err(failure) => match call.parse::<Unreadable>() {
+                    Ok(event) => {
+                        (event.origin(), Err(Error::MalformedRequest("A header or the method is malformed")))
+                    }
+                    Err(_) => return Err(failure),
+                },
+            };
             let response = self.respond(request, &origin, call).await;
             tracing::info!(
                 function = call.function,
@@ -72,7 +103,7 @@ impl<E: Endpoint> Running for Http<E> {
                 durationMs = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 "request"
             );
-            call.answer(&response.into_gateway(&origin))
+            answer(&response.into_gateway(&origin))
         })
     }
 }

@@ -5,13 +5,23 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use super::{Call, Consumer, Failure, Running, log_panic};
+use super::{Call, Consumer, Failure, Running, answer, log_panic};
+use crate::init::Init;
 use crate::{Error, Result};
 
-pub(super) struct Queue<C>(pub(super) C);
+/// The longest wait before a message is tried again, in seconds.
+const LONGEST_WAIT: u32 = 900;
+
+pub(super) struct Queue<C> {
+    consumer: C,
+    sqs: aws_sdk_sqs::Client,
+    url: String,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,6 +33,7 @@ struct Batch {
 #[serde(rename_all = "camelCase")]
 struct Record {
     message_id: String,
+    receipt_handle: String,
     body: String,
     attributes: Attributes,
 }
@@ -42,6 +53,23 @@ pub struct Delivery {
     pub attempt: u32,
 }
 
+/// What a queue carries.
+pub trait Message: DeserializeOwned + Send {
+    /// What the log calls the message.
+    fn label(&self) -> Label;
+}
+
+/// What the log says of a message; nothing of one that cannot be read.
+#[derive(Clone, Debug, Default)]
+pub struct Label {
+    /// What it is: a job's name or an event's type.
+    pub kind: &'static str,
+    /// The job's or the event's id.
+    pub id: Uuid,
+    /// The correlation id of the request that caused it.
+    pub correlation_id: String,
+}
+
 /// What tells SQS which messages to keep
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>); streams share it.
 #[derive(Serialize, Default)]
@@ -57,18 +85,25 @@ pub(super) struct ItemFailure {
 }
 
 impl<C: Consumer> Queue<C> {
+    /// Reads `QUEUE_URL`.
+    pub(super) fn new(init: &mut Init) -> Self {
+        Self { consumer: C::init(init), sqs: init.aws().sqs(), url: init.text("QUEUE_URL") }
+    }
+
     /// Handles one message; true where it need not come again.
     async fn consume(&self, call: Call<'_>, record: Record) -> bool {
         let started = Instant::now();
         let attempt = record.attributes.approximate_receive_count.parse().unwrap_or(1);
         let delivery = Delivery { message_id: record.message_id, attempt };
+        let message = serde_json::from_str::<C::Message>(&record.body);
+        let label = message.as_ref().map(Message::label).unwrap_or_default();
         let work = async {
-            let message = serde_json::from_str(&record.body).map_err(|error| {
+            let message = message.map_err(|error| {
                 // The parser's own words may quote the message.
                 let (line, column) = (error.line(), error.column());
                 Error::internal(format!("malformed message at line {line}, column {column}"))
             })?;
-            self.0.consume(message, &delivery).await
+            self.consumer.consume(message, &delivery).await
         };
         let outcome = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
             log_panic(call.function, call.request_id, &*panic);
@@ -76,17 +111,41 @@ impl<C: Consumer> Queue<C> {
         });
         if let Err(error) = &outcome {
             call.failed(error);
+            self.put_off(call, &record.receipt_handle, wait_after(attempt, error)).await;
         }
         tracing::info!(
             function = call.function,
             requestId = call.request_id,
             messageId = delivery.message_id,
+            job = label.kind,
+            id = %label.id,
+            correlationId = label.correlation_id,
             attempt,
             outcome = if outcome.is_ok() { "done" } else { "failed" },
             durationMs = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "message"
         );
         outcome.is_ok()
+    }
+
+    /// Has the message come again after `seconds` rather than after the queue's visibility timeout, which
+    /// has to outlast a function that is killed.
+    async fn put_off(&self, call: Call<'_>, receipt_handle: &str, seconds: u32) {
+        let change = self.sqs.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);
+        let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+        if let Err(error) = change.visibility_timeout(seconds).send().await {
+            // It comes again all the same, only later.
+            call.failed(&error.into());
+        }
+    }
+}
+
+/// How long after its failed `attempt` a message is tried again, in seconds: 1, 2, 4 ... unless the error
+/// knows better.
+fn wait_after(attempt: u32, error: &Error) -> u32 {
+    match error {
+        Error::Busy { seconds } => *seconds,
+        _ => 1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(LONGEST_WAIT).clamp(1, LONGEST_WAIT),
     }
 }
 
@@ -100,7 +159,7 @@ impl<C: Consumer> Running for Queue<C> {
                 (!self.consume(call, record).await).then_some(ItemFailure { item_identifier })
             }));
             let batch_item_failures = failures.await.into_iter().flatten().collect();
-            call.answer(&BatchResponse { batch_item_failures })
+            answer(&BatchResponse { batch_item_failures })
         })
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::queue::{BatchResponse, ItemFailure};
-use super::{Call, Failure, Running, StreamReader};
+use super::{Call, Failure, Running, StreamReader, answer};
 use crate::Result;
 use crate::stream::{Change, Record};
 
@@ -35,7 +35,7 @@ impl<S: StreamReader> Running for Stream<S> {
                 failed = response.batch_item_failures.len(),
                 "stream"
             );
-            call.answer(&response)
+            answer(&response)
         })
     }
 }

@@ -254,5 +254,5 @@ fn seconds(ms: i64) -> Value {
 
 fn event_time_s(event: &Value) -> i64 {
     let time = event["time"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
-    time.map_or(0, |time| time.as_second())
+    time.map_or(0, jiff::Timestamp::as_second)
 }

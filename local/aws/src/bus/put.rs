@@ -122,9 +122,9 @@ fn entry_size(entry: &Entry) -> usize {
 }
 
 fn event_of(entry: &Entry, now_s: i64) -> Result<Value, Refusal> {
-    let source = required("Source", &entry.source)?;
-    let detail_type = required("DetailType", &entry.detail_type)?;
-    let detail = required("Detail", &entry.detail)?;
+    let source = required("Source", entry.source.as_deref())?;
+    let detail_type = required("DetailType", entry.detail_type.as_deref())?;
+    let detail = required("Detail", entry.detail.as_deref())?;
     if source.starts_with("aws.") {
         return Err(("NotAuthorizedForSourceException", "Not authorized for the source.".to_owned()));
     }
@@ -148,8 +148,8 @@ fn event_of(entry: &Entry, now_s: i64) -> Result<Value, Refusal> {
     }))
 }
 
-fn required<'a>(name: &str, value: &'a Option<String>) -> Result<&'a str, Refusal> {
-    value.as_deref().filter(|value| !value.is_empty()).ok_or_else(|| {
+fn required<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, Refusal> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| {
         ("InvalidArgument", format!("Parameter {name} is not valid. Reason: {name} is a required argument."))
     })
 }

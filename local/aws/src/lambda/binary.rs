@@ -45,7 +45,7 @@ impl Binary {
             timeout: Duration::from_secs(3),
             memory_mb: 128,
             max_processes: 1000,
-            keep_warm: Duration::from_secs(600),
+            keep_warm: Duration::from_mins(10),
             log: Arc::new(|function, line| tracing::info!(function, "{line}")),
         }
     }

@@ -17,7 +17,7 @@ pub enum InvokeError {
     #[error("Task timed out after {:.2} seconds", .0.as_secs_f64())]
     Timeout(Duration),
     /// The process ended before it answered.
-    #[error("{}", exit_message(.status))]
+    #[error("{}", exit_message(*.status))]
     Exited {
         /// How the process ended.
         status: ExitStatus,
@@ -41,7 +41,7 @@ pub enum InvokeError {
 }
 
 /// How AWS words the end of a runtime's process.
-pub(crate) fn exit_message(status: &ExitStatus) -> String {
+pub(crate) fn exit_message(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(0), _) => "Runtime exited without providing a reason".to_owned(),
         (Some(code), _) => format!("Runtime exited with error: exit status {code}"),

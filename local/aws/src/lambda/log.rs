@@ -11,7 +11,7 @@ use crate::lambda::binary::Binary;
 /// The longest line in one piece: what a log event of CloudWatch takes.
 const MAX_LINE: u64 = 256 * 1024;
 
-/// How many lines of stderr are kept to explain a process that does not start.
+/// How many lines of output are kept to explain a process that does not start.
 const TAIL_LINES: usize = 10;
 
 /// The last lines of a stream.

@@ -45,9 +45,10 @@ impl Process {
             InvokeError::Init(format!("cannot start {}: {reason}", binary.path.display()))
         })?;
         let pid = child.id().unwrap_or_default();
+        // Rust functions log to stdout, and say there why they do not start.
         let errors = Tail::default();
         let followed = [
-            child.stdout.take().map(|out| follow(out, Arc::clone(binary), Tail::default())),
+            child.stdout.take().map(|out| follow(out, Arc::clone(binary), errors.clone())),
             child.stderr.take().map(|err| follow(err, Arc::clone(binary), errors.clone())),
         ];
         match first_request(&mut child, &registration).await {
@@ -130,7 +131,7 @@ async fn first_request(child: &mut Child, registration: &Registration) -> Result
                 asking.map_err(|report| String::from_utf8_lossy(&report).into_owned())
             }
             ended = child.wait() => Err(match ended {
-                Ok(status) => exit_message(&status),
+                Ok(status) => exit_message(status),
                 Err(error) => error.to_string(),
             }),
         }

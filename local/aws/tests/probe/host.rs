@@ -9,7 +9,7 @@ use local_aws::lambda::{Binary, Pool, RuntimeApi};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("the path of a function")?;
     let api = RuntimeApi::start().await?;
-    let binary = Binary { timeout: Duration::from_secs(60), ..Binary::new("probe", path) };
+    let binary = Binary { timeout: Duration::from_mins(1), ..Binary::new("probe", path) };
     let pool = Pool::new(&api, binary);
     let warm = pool.invoke(r#"{"do":"echo"}"#.into(), "warm").await?;
     let busy = tokio::spawn(async move { pool.invoke(r#"{"do":"block"}"#.into(), "busy").await });

@@ -1,0 +1,120 @@
+//! What invokes a function is of its kind, in the template and in its sample event.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_dynamo::Item;
+use serde_json::Value;
+use shared::function::Kind;
+use shared::users::User;
+
+use crate::project::{Deployed, differences, hold, sample_events, template};
+
+fn kinds() -> BTreeMap<&'static str, Kind> {
+    local::functions().map(|function| (function.name, function.kind)).collect()
+}
+
+/// The type of the events that the template gives to a function of this kind; nothing where it gives none.
+fn event_type(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Http(_) => Some("HttpApi"),
+        Kind::Queue => Some("SQS"),
+        Kind::Stream => Some("DynamoDB"),
+        Kind::Schedule => Some("ScheduleV2"),
+        Kind::Event => None,
+    }
+}
+
+#[test]
+fn the_template_invokes_each_function_as_its_kind_asks() {
+    let kinds = kinds();
+    let mut faults = Vec::new();
+    for function in template() {
+        let Some(kind) = kinds.get(function.name.as_str()) else { continue };
+        let wanted: BTreeSet<&str> = event_type(*kind).into_iter().collect();
+        let found = function.event_types();
+        if found != wanted {
+            let Deployed { id, name, .. } = &function;
+            faults.push(format!("template.yaml: {id} has events of {found:?}, but {name} takes {wanted:?}"));
+        }
+    }
+    hold(faults);
+}
+
+#[test]
+fn a_sample_event_is_one_that_the_template_lets_through() {
+    let (kinds, events) = (kinds(), sample_events());
+    let mut faults = Vec::new();
+    for function in template() {
+        let name = function.name.as_str();
+        let (Some(kind), Some(event)) = (kinds.get(name), events.get(name)) else { continue };
+        let found = match kind {
+            Kind::Http(_) => request(event, &function.routes()),
+            Kind::Queue => records(event, "aws:sqs", "body"),
+            Kind::Stream => records(event, "aws:dynamodb", "dynamodb"),
+            Kind::Schedule if !event["scheduledTime"].is_string() => Err("no scheduledTime".to_owned()),
+            Kind::Event if !event.is_object() => Err("not an object".to_owned()),
+            Kind::Schedule | Kind::Event => Ok(()),
+        };
+        if let Err(fault) = found {
+            faults.push(format!("events/{name}.json: {fault}"));
+        }
+    }
+    hold(faults);
+}
+
+/// Whether `event` is of payload format 2.0 and came by one of `routes`.
+fn request(event: &Value, routes: &[String]) -> Result<(), String> {
+    let context = &event["requestContext"];
+    if event["version"] != "2.0" {
+        return Err(format!("the version is {}, not \"2.0\"", event["version"]));
+    }
+    let key = event["routeKey"].as_str().unwrap_or_default();
+    if !routes.iter().any(|route| route == key) {
+        return Err(format!("the routeKey {key:?} is none of {routes:?}"));
+    }
+    if context["routeKey"] != key {
+        return Err(format!("requestContext.routeKey is {}, not {key:?}", context["routeKey"]));
+    }
+    if event["rawPath"] != context["http"]["path"] {
+        return Err("rawPath and requestContext.http.path differ".to_owned());
+    }
+    if !key.starts_with('$') && !key.starts_with(context["http"]["method"].as_str().unwrap_or("-")) {
+        return Err(format!("requestContext.http.method is {}", context["http"]["method"]));
+    }
+    Ok(())
+}
+
+/// Whether `event` has records of `source`, each with a `member`.
+fn records(event: &Value, source: &str, member: &str) -> Result<(), String> {
+    let records = event["Records"].as_array().filter(|records| !records.is_empty());
+    for record in records.ok_or("there are no Records")? {
+        if record["eventSource"] != source {
+            return Err(format!("the eventSource is {}, not {source:?}", record["eventSource"]));
+        }
+        if record[member].is_null() {
+            return Err(format!("a record has no {member}"));
+        }
+    }
+    Ok(())
+}
+
+/// The image must hold all that a user holds, or the relay would be tried with what no table holds.
+#[test]
+fn the_change_in_the_relays_sample_event_is_of_a_user() {
+    let events = sample_events();
+    let record = &events["events-relay"]["Records"][0];
+    let table = record["eventSourceARN"].as_str().and_then(|arn| arn.split('/').nth(1));
+    assert_eq!(table, Some("UsersTable"), "events/events-relay.json: eventSourceARN");
+    let image: Item =
+        serde_json::from_value(record["dynamodb"]["NewImage"].clone()).expect("DynamoDB's JSON");
+    let user: User = serde_dynamo::from_item(image.clone())
+        .unwrap_or_else(|error| panic!("events/events-relay.json: NewImage is no user: {error}"));
+    let stored: Item = serde_dynamo::to_item(&user).expect("an item");
+    hold(differences(
+        stored.keys().map(String::as_str),
+        image.keys().map(String::as_str),
+        |name| format!("events/events-relay.json: NewImage has no {name}"),
+        |name| format!("events/events-relay.json: NewImage has {name}, which no user has"),
+    ));
+    assert_eq!(stored, image, "events/events-relay.json: NewImage is not as a user is stored");
+}

@@ -1,0 +1,374 @@
+//! The bundle under test, and a client of its API.
+
+use std::env;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use local::{Bundle, Options};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use shared::aws::{Aws, Environment};
+
+/// How long something may take whose time is no promise: a debug build on a busy machine is slow.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(crate) const REGISTER: &str = "/api/v1/auth/register";
+pub(crate) const LOGIN: &str = "/api/v1/auth/login";
+pub(crate) const ME: &str = "/api/v1/auth/me";
+
+pub(crate) const NAME: &str = "Ada Lovelace";
+pub(crate) const PASSWORD: &str = "Analytical-Engine-1843";
+
+/// A bundle and a client of its API.
+pub(crate) struct TestApp {
+    url: String,
+    client: Client,
+    /// The test's own bundle; dropping it stops it.
+    bundle: Option<Bundle>,
+}
+
+/// An account that a test made.
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) email: String,
+}
+
+/// What a login answered.
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+}
+
+/// What the API answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    path: String,
+}
+
+/// An email address that nobody has: of SES's mailbox simulator, so that a deployed stack may mail it.
+pub(crate) fn new_address() -> String {
+    format!("success+{}@simulator.amazonses.com", uuid::Uuid::new_v4().simple())
+}
+
+/// A correlation id that nothing else has.
+pub(crate) fn new_correlation_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Waits until `look` finds something; fails once `within` has passed.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            started.elapsed() < within,
+            "no {what} within {within:?} DIAG {:?}",
+            std::time::SystemTime::now()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Says why a test does nothing. Not with `eprintln!`, which is heard of failing tests only.
+pub(crate) fn skipped(why: &str) {
+    let thread = std::thread::current();
+    let _ = writeln!(std::io::stderr(), "skipped {}: {why}", thread.name().unwrap_or_default());
+}
+
+impl TestApp {
+    /// The stack that `ARCANA_API_URL` names, or else a bundle of this test's own.
+    pub(crate) async fn start() -> Self {
+        match env::var("ARCANA_API_URL") {
+            Ok(url) => Self::at(&url),
+            Err(_) => {
+                Self::boot(Options { aws_endpoint: env::var("AWS_ENDPOINT_URL").ok(), ..Options::default() })
+                    .await
+            }
+        }
+    }
+
+    /// A bundle of this test's own, whose mailbox, bus and clock can be reached; `None` where the
+    /// environment names another, and then the test is skipped.
+    pub(crate) async fn local() -> Option<Self> {
+        Self::with(Options::default()).await
+    }
+
+    /// Like [`TestApp::local`], started with these options.
+    pub(crate) async fn with(options: Options) -> Option<Self> {
+        for variable in ["ARCANA_API_URL", "AWS_ENDPOINT_URL"] {
+            if env::var_os(variable).is_some() {
+                skipped(&format!("it needs a bundle of its own, and {variable} is set"));
+                return None;
+            }
+        }
+        Some(Self::boot(options).await)
+    }
+
+    /// Like [`TestApp::local`], with a value for a parameter of the template.
+    pub(crate) async fn with_parameter(name: &str, value: &str) -> Option<Self> {
+        let parameters = [(name.to_owned(), value.to_owned())].into();
+        Self::with(Options { parameters, ..Options::default() }).await
+    }
+
+    /// Whatever answers at `url`.
+    pub(crate) fn at(url: &str) -> Self {
+        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        Self { url: url.trim_end_matches('/').to_owned(), client, bundle: None }
+    }
+
+    async fn boot(options: Options) -> Self {
+        let _ = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_thread_names(true)
+            .try_init();
+        let bundle = Bundle::start(options).await.unwrap();
+        let app = Self::at(&bundle.api_url());
+        Self { bundle: Some(bundle), ..app }
+    }
+
+    /// Stops a bundle of the test's own.
+    pub(crate) async fn stop(self) {
+        if let Some(bundle) = self.bundle {
+            bundle.stop().await;
+        }
+    }
+
+    /// The AWS clients of a bundle of the test's own.
+    pub(crate) fn aws(&self) -> Aws {
+        let bundle = self.bundle.as_ref().expect("a bundle of the test's own");
+        Aws::new(Environment {
+            region: local_aws::REGION.to_owned(),
+            access_key_id: local_aws::ACCESS_KEY_ID.to_owned(),
+            secret_access_key: local_aws::SECRET_ACCESS_KEY.to_owned(),
+            session_token: None,
+            endpoint: Some(bundle.aws_url().to_owned()),
+        })
+    }
+}
+
+/// The API.
+impl TestApp {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Sends a request to the API and holds the answer to what every answer promises.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let request = request.build().unwrap();
+        let path = request.url().path().to_owned();
+        let authenticated = request.headers().contains_key(AUTHORIZATION);
+        let response = self.client.execute(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let answer = Answer { status, headers, body: response.text().await.unwrap(), path };
+        answer.keeps_conventions(authenticated);
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Posts these very bytes as JSON.
+    pub(crate) async fn post_bytes(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.send(self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    /// Makes an account.
+    pub(crate) async fn register(&self) -> Account {
+        self.register_as(&new_correlation_id()).await
+    }
+
+    /// Makes an account in a request of this correlation id.
+    pub(crate) async fn register_as(&self, correlation_id: &str) -> Account {
+        let email = new_address();
+        let request = self.request(Method::POST, REGISTER).header("x-correlation-id", correlation_id);
+        let answer = self.send(request.json(&new_account(&email))).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        Account { id: answer.json()["id"].as_str().unwrap().to_owned(), email }
+    }
+
+    pub(crate) async fn login(&self, account: &Account) -> Tokens {
+        let answer = self.post(LOGIN, &json!({"email": account.email, "password": PASSWORD})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
+        Tokens { access: text("accessToken"), refresh: text("refreshToken") }
+    }
+
+    pub(crate) async fn me(&self, access_token: &str) -> Answer {
+        self.send(self.request(Method::GET, ME).bearer_auth(access_token)).await
+    }
+}
+
+/// What only a laptop has.
+impl TestApp {
+    async fn look(&self, path: &str) -> Vec<Value> {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        response.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// The mails to an address, oldest first.
+    pub(crate) async fn mails_to(&self, address: &str) -> Vec<Value> {
+        let mut mails = self.look("/_local/mail").await;
+        mails.retain(|mail| mail["to"] == address);
+        mails
+    }
+
+    /// The first mail to an address.
+    pub(crate) async fn wait_for_mail(&self, address: &str, within: Duration) -> Value {
+        eventually("mail", within, async || self.mails_to(address).await.into_iter().next()).await
+    }
+
+    /// The events on the bus that a request of this correlation id caused, oldest first.
+    pub(crate) async fn events_of(&self, correlation_id: &str) -> Vec<Value> {
+        let mut events = self.look("/_local/events").await;
+        events.retain(|event| event["detail"]["correlationId"] == correlation_id);
+        events
+    }
+
+    /// The events on the bus about a user, oldest first.
+    pub(crate) async fn events_about(&self, account: &Account) -> Vec<Value> {
+        let mut events = self.look("/_local/events").await;
+        events.retain(|event| event["detail"]["data"]["userId"] == account.id.as_str());
+        events
+    }
+
+    /// The first event of a type about a user.
+    pub(crate) async fn wait_for_event(&self, account: &Account, kind: &str) -> Value {
+        let look = async || self.events_about(account).await.into_iter().find(|e| e["detail-type"] == kind);
+        eventually(kind, PATIENCE, look).await
+    }
+
+    /// Waits until the work that was under way is done: an account made now has its mail.
+    pub(crate) async fn settle(&self) {
+        let account = self.register().await;
+        eprintln!("DIAG settle {} {} {:?}", account.id, self.url, std::time::SystemTime::now());
+        for i in 0..200 {
+            if !self.mails_to(&account.email).await.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if i == 199 {
+                eprintln!("DIAG events {:?}", self.events_about(&account).await);
+                let sqs = self.aws().sqs();
+                for q in ["UserRegisteredQueue", "EmailsQueue", "EmailsDlq", "UserRegisteredDlq"] {
+                    let url = sqs.get_queue_url().queue_name(q).send().await.unwrap().queue_url.unwrap();
+                    eprintln!(
+                        "DIAG {q} {:?}",
+                        sqs.get_queue_attributes()
+                            .queue_url(url)
+                            .attribute_names(aws_sdk_sqs::types::QueueAttributeName::All)
+                            .send()
+                            .await
+                            .unwrap()
+                            .attributes
+                    );
+                }
+            }
+        }
+        self.wait_for_mail(&account.email, PATIENCE).await;
+    }
+
+    pub(crate) async fn advance_clock(&self, seconds: u32) {
+        let advance = json!({"advanceSeconds": seconds});
+        let response = self.request(Method::POST, "/_local/clock").json(&advance).send().await.unwrap();
+        response.error_for_status().unwrap();
+    }
+
+    /// Invokes a function with an event, which need not be JSON; answers what it answers, or says why
+    /// it failed.
+    pub(crate) async fn invoke(&self, function: &str, event: &str) -> Result<Value, String> {
+        let path = format!("/_local/invoke/{function}");
+        let response = self.request(Method::POST, &path).body(event.to_owned()).send().await.unwrap();
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        match status.as_u16() {
+            200 => Ok(answer),
+            502 => Err(answer["message"].as_str().unwrap().to_owned()),
+            other => panic!("{other}: {answer}"),
+        }
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    fn keeps_conventions(&self, authenticated: bool) {
+        assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()), "no request id: {self:?}");
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self:?}");
+        if authenticated || self.status.is_client_error() || self.status.is_server_error() {
+            assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        }
+    }
+
+    /// A header's value; nothing where it is missing or stands more than once.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none())?.to_str().ok()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The problem document, with all its members, of this status and code.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.json();
+        assert_eq!((self.status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["instance"], self.path.as_str());
+        assert_eq!(problem["requestId"], self.header("x-request-id").unwrap());
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member}: {problem}");
+        }
+        problem
+    }
+
+    /// The problem's faults, each as its place and its code.
+    #[track_caller]
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let problem = self.json();
+        let faults = problem["errors"].as_array().unwrap_or_else(|| panic!("no faults: {problem}"));
+        let fault = |fault: &Value| {
+            assert!(fault["detail"].as_str().is_some_and(|text| !text.is_empty()), "no detail: {fault}");
+            format!("{} {}", fault["pointer"].as_str().unwrap(), fault["code"].as_str().unwrap())
+        };
+        faults.iter().map(fault).collect()
+    }
+}
+
+/// The body that registers an address.
+pub(crate) fn new_account(email: &str) -> Value {
+    json!({"name": NAME, "email": email, "password": PASSWORD})
+}
+
+/// The names of an object's members, sorted.
+#[track_caller]
+pub(crate) fn members(object: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether a text is a time as the API writes them: RFC 3339, UTC, milliseconds.
+pub(crate) fn is_time(text: &str) -> bool {
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape == "0000-00-00T00:00:00.000Z"
+}
