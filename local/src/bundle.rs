@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::deploy::{self, Specification, Stack, Start};
 use crate::gateway::{Gateway, Routes};
 use crate::invoke::Invoker;
-use crate::mapping::{Source, stream};
+use crate::mapping::{self, Source, stream};
 use crate::template::Template;
 
 /// How the bundle is to run.
@@ -148,7 +148,7 @@ impl Bundle {
                 continue;
             }
             match source {
-                Source::Queue(mapping) => tasks.spawn(mapping.run(aws.sqs(), function)),
+                Source::Queue(mapping) => tasks.spawn(mapping.run(mapping::queue::client(&aws), function)),
                 Source::Stream(mapping) => tasks.spawn(mapping.run(services.clone(), function)),
                 Source::Schedule(mapping) => tasks.spawn(mapping.run(clock.clone(), function)),
             };

@@ -29,6 +29,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/_local/events", get(events))
         .route("/_local/clock", post(clock))
         .route("/_local/invoke/{function}", post(invoke))
+        .route_layer(axum::middleware::from_fn(local_aws::loopback::only))
         .fallback(api)
         .with_state(shared)
 }

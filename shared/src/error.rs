@@ -7,7 +7,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::input::FieldError;
+use crate::input::{FieldError, Place};
 
 /// The result of anything that a function does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -174,7 +174,9 @@ impl Error {
 
 fn summary(errors: &[FieldError], what: &str) -> String {
     match errors {
-        [one] => format!("One field {what}: {:?} {}", one.place, one.detail),
+        [FieldError { place: Place::Pointer(name) | Place::Parameter(name), detail, .. }] => {
+            format!("One field {what}: {name:?} {detail}")
+        }
         many => format!("{} faults: see \"errors\"", many.len()),
     }
 }

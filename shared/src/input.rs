@@ -112,9 +112,9 @@ impl<'a> Body<'a> {
                 detail: "must be an object".into(),
             }]));
         }
-        // RawValue checks the syntax but not what escapes mean: a lone surrogate is found only by
-        // decoding the strings.
-        serde_json::from_str::<de::IgnoredAny>(value.get()).map_err(malformed)?;
+        // A raw value is only looked over. Reading it finds what its strings' escapes do not mean (a lone
+        // surrogate) and what is nested too deep.
+        serde_json::from_str::<serde_json::Value>(value.get()).map_err(malformed)?;
         serde_json::from_str(value.get()).map_err(malformed)
     }
 

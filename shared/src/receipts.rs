@@ -70,11 +70,37 @@ impl Receipts {
                 return Err(Error::Busy { seconds: u32::try_from(seconds).unwrap_or(1) });
             }
         }
-        work.await?;
+        if let Err(error) = work.await {
+            self.give_back(receipt).await;
+            return Err(error);
+        }
         receipt.done = true;
         let item = serde_dynamo::to_item(&receipt).map_err(Error::internal)?;
         self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
         Ok(())
+    }
+
+    /// Lets the claim lapse at once, so that the next delivery need not wait for it. Where that fails, it
+    /// lapses by itself.
+    async fn give_back(&self, receipt: Receipt) {
+        let holder = AttributeValue::S(receipt.holder.to_string());
+        let lapsed = Receipt { claimed_until: 0, ..receipt };
+        let Ok(item) = serde_dynamo::to_item(&lapsed) else { return };
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("holder = :holder AND done = :false")
+            .expression_attribute_values(":holder", holder)
+            .expression_attribute_values(":false", AttributeValue::Bool(false));
+        if let Err(error) = put.send().await {
+            tracing::warn!(
+                consumer = self.consumer,
+                cause = Error::from(error).cause(),
+                "claim not given back"
+            );
+        }
     }
 
     /// Claims the work; answers the receipt that stands in the way, if one does.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The latest moment that can be written: `9999-12-30T22:00:00.999Z`.
-    const LAST_MS: i64 = 253_402_207_200_999;
+    /// The latest moment that can be written: `9999-12-30T21:59:59.999Z`.
+    const LAST_MS: i64 = 253_402_207_199_999;
 
     /// The moment `ms` milliseconds after the Unix epoch, kept within the years that RFC 3339 can write.
     pub fn from_ms(ms: i64) -> Self {
@@ -83,6 +83,6 @@ mod tests {
 
     #[test]
     fn the_last_moment_can_still_be_written() {
-        assert_eq!(Timestamp::from_ms(i64::MAX).to_string(), "9999-12-30T22:00:00.999Z");
+        assert_eq!(Timestamp::from_ms(i64::MAX).to_string(), "9999-12-30T21:59:59.999Z");
     }
 }

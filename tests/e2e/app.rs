@@ -25,7 +25,7 @@ pub(crate) struct TestApp {
     url: String,
     client: Client,
     /// The test's own bundle; dropping it stops it.
-    bundle: Option<Bundle>,
+    pub(crate) bundle: Option<Bundle>,
 }
 
 /// An account that a test made.
@@ -70,11 +70,7 @@ pub(crate) async fn eventually<T>(
         if let Some(found) = look().await {
             return found;
         }
-        assert!(
-            started.elapsed() < within,
-            "no {what} within {within:?} DIAG {:?}",
-            std::time::SystemTime::now()
-        );
+        assert!(started.elapsed() < within, "no {what} within {within:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -122,17 +118,13 @@ impl TestApp {
 
     /// Whatever answers at `url`.
     pub(crate) fn at(url: &str) -> Self {
+        // For a deployed stack. The first test of the process does it for all.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self { url: url.trim_end_matches('/').to_owned(), client, bundle: None }
     }
 
     async fn boot(options: Options) -> Self {
-        let _ = tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
-            .with_ansi(false)
-            .with_max_level(tracing::Level::INFO)
-            .with_thread_names(true)
-            .try_init();
         let bundle = Bundle::start(options).await.unwrap();
         let app = Self::at(&bundle.api_url());
         Self { bundle: Some(bundle), ..app }
@@ -257,30 +249,6 @@ impl TestApp {
     /// Waits until the work that was under way is done: an account made now has its mail.
     pub(crate) async fn settle(&self) {
         let account = self.register().await;
-        eprintln!("DIAG settle {} {} {:?}", account.id, self.url, std::time::SystemTime::now());
-        for i in 0..200 {
-            if !self.mails_to(&account.email).await.is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if i == 199 {
-                eprintln!("DIAG events {:?}", self.events_about(&account).await);
-                let sqs = self.aws().sqs();
-                for q in ["UserRegisteredQueue", "EmailsQueue", "EmailsDlq", "UserRegisteredDlq"] {
-                    let url = sqs.get_queue_url().queue_name(q).send().await.unwrap().queue_url.unwrap();
-                    eprintln!(
-                        "DIAG {q} {:?}",
-                        sqs.get_queue_attributes()
-                            .queue_url(url)
-                            .attribute_names(aws_sdk_sqs::types::QueueAttributeName::All)
-                            .send()
-                            .await
-                            .unwrap()
-                            .attributes
-                    );
-                }
-            }
-        }
         self.wait_for_mail(&account.email, PATIENCE).await;
     }
 

@@ -33,6 +33,9 @@ impl Parts {
     }
 }
 
+/// What a thief does to a token.
+type Change = fn(&mut Parts);
+
 #[track_caller]
 fn refused(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 401, "{what}: {}", answer.body);
@@ -66,7 +69,7 @@ async fn a_token_that_was_changed_is_refused() {
     let (one, other) = (app.register().await, app.register().await);
     let (token, others) = (app.login(&one).await.access, app.login(&other).await.access);
 
-    let changes: &[(&str, fn(&mut Parts))] = &[
+    let changes: &[(&str, Change)] = &[
         ("a null signature", |parts| parts.signature.fill(0)),
         ("one bit of the signature", |parts| parts.signature[0] ^= 1),
         ("a short signature", |parts| parts.signature.truncate(63)),

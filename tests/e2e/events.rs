@@ -243,3 +243,15 @@ async fn a_message_that_is_no_job_ends_in_the_dead_letter_queue() {
     // What comes after it is not held up.
     app.settle().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_cannot_be_sent_is_tried_again_after_1_and_2_seconds() {
+    // An address that SES refuses, and the template's pattern does not.
+    let Some(app) = TestApp::with_parameter("MailFrom", "no,body@example.com").await else { return };
+    let account = app.register().await;
+    let registered = Instant::now();
+    let message = receive(&app, "EmailsDlq").await;
+    assert!(message.body().unwrap().contains(&account.email));
+    // Three attempts are over after 3 s. The rest is for a slow machine.
+    assert!(registered.elapsed() < Duration::from_secs(20), "{:?}", registered.elapsed());
+}

@@ -11,6 +11,7 @@ mod attacks;
 mod auth;
 mod bodies;
 mod events;
+mod forgery;
 mod invocations;
 mod local_bundle;
 mod ops;

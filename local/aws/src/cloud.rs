@@ -123,6 +123,7 @@ impl Cloud {
         let router = Router::new()
             .fallback(dispatch)
             .layer(DefaultBodyLimit::disable())
+            .layer(axum::middleware::from_fn(crate::loopback::only))
             .with_state(Arc::clone(&services));
         tasks.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {

@@ -21,6 +21,7 @@ pub mod bus;
 mod clock;
 mod cloud;
 pub mod lambda;
+pub mod loopback;
 pub mod mail;
 mod page;
 pub mod pattern;

@@ -6,16 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use serde_json::{Map, Value, json};
+use shared::aws::Aws;
 
 use super::failures;
 use crate::invoke::Invoker;
 
-/// How long a receive waits for messages, in seconds. Shorter than an attempt of the SDK may take.
-const WAIT_SECONDS: i32 = 2;
+/// How long a receive waits for messages, in seconds.
+const WAIT_SECONDS: i32 = 20;
+/// How long a receive may take in all. One that is given up when its messages are on their way leaves them
+/// in flight, with nobody to handle them.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to wait after the queue could not be reached.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// A client that has the patience for long polls.
+pub fn client(aws: &Aws) -> Client {
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE * 2).build();
+    Client::from_conf(aws_sdk_sqs::config::Builder::from(aws.config()).timeout_config(timeouts).build())
+}
 
 /// Which queue, and how.
 pub struct Mapping {
