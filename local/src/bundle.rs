@@ -4,19 +4,24 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use local_aws::lambda::{Binary, Log, Pool, RuntimeApi};
 use local_aws::{Clock, Cloud, State, Store};
 use shared::aws::{Aws, Environment};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::deploy::{self, Specification, Stack, Start};
 use crate::gateway::{Gateway, Routes};
 use crate::invoke::Invoker;
 use crate::mapping::{self, Source, stream};
 use crate::template::Template;
+
+/// How long requests under way may take when the bundle stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// How the bundle is to run.
 #[derive(Clone, Debug)]
@@ -68,6 +73,8 @@ pub struct StartError(String);
 /// A bundle that is up. Dropping it stops it.
 pub struct Bundle {
     shared: Arc<Shared>,
+    server: JoinHandle<std::io::Result<()>>,
+    closing: Arc<Notify>,
     address: SocketAddr,
     endpoint: String,
     tasks: JoinSet<()>,
@@ -155,12 +162,11 @@ impl Bundle {
         }
         let router: Router = crate::console::router(Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        tasks.spawn(async move {
-            if let Err(error) = axum::serve(api, service).await {
-                tracing::error!(%error, "the API's port is closed");
-            }
-        });
-        Ok(Self { shared, address, endpoint, tasks, specifications, ignored })
+        let closing = Arc::new(Notify::new());
+        let close = Arc::clone(&closing);
+        let server = axum::serve(api, service).with_graceful_shutdown(async move { close.notified().await });
+        let server = tokio::spawn(server.into_future());
+        Ok(Self { shared, server, closing, address, endpoint, tasks, specifications, ignored })
     }
 
     /// Where the API is.
@@ -188,12 +194,37 @@ impl Bundle {
         &self.ignored
     }
 
-    /// Stops everything. What was under way is tried again at the next start.
+    /// Waits until something that should run for ever has ended.
+    pub async fn failed(&mut self) -> String {
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => match ended {
+                Ok(()) => "what invokes a function has ended".to_owned(),
+                Err(error) => format!("what invokes a function has failed: {error}"),
+            },
+            ended = &mut self.server => format!("the API has ended: {ended:?}"),
+        }
+    }
+
+    /// Stops everything: requests under way are answered first; what else was under way is tried again at
+    /// the next start.
     pub async fn stop(mut self) {
+        self.closing.notify_one();
+        if tokio::time::timeout(LAST_ANSWERS, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
         self.tasks.shutdown().await;
         for function in self.shared.functions.values() {
             function.stop().await;
         }
+        if let Some(cloud) = &self.shared.cloud {
+            cloud.stop();
+        }
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        self.server.abort();
     }
 }
 

@@ -78,7 +78,16 @@ async fn clock(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     // A year is more than any schedule, token or time to live.
     match body["advanceSeconds"].as_i64() {
         Some(seconds @ 0..=31_536_000) => {
-            shared.clock.advance_ms(seconds * 1000);
+            let moved = match &shared.cloud {
+                Some(cloud) => cloud.advance_clock(seconds * 1000).map_err(|error| error.to_string()),
+                None => {
+                    shared.clock.advance_ms(seconds * 1000);
+                    Ok(())
+                }
+            };
+            if let Err(error) = moved {
+                return said(StatusCode::INTERNAL_SERVER_ERROR, error);
+            }
             let now =
                 jiff::Timestamp::from_millisecond(shared.clock.now_ms()).unwrap_or(jiff::Timestamp::MAX);
             json_response(StatusCode::OK, &json!({"now": format!("{now:.3}")}))

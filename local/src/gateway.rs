@@ -98,7 +98,7 @@ impl Gateway {
         let now = self.clock.now_ms();
         let (headers, cookies) = headers(&parts.headers);
         let text = |name: HeaderName| headers.get(name.as_str()).and_then(Value::as_str).unwrap_or_default();
-        let path = parts.uri.path();
+        let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
         let query = parts.uri.query().unwrap_or_default();
         let host = text(header::HOST).to_owned();
         let mut event = json!({

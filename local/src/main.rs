@@ -97,7 +97,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         held: arguments.hold,
         ..Options::default()
     };
-    let bundle = Bundle::start(options).await?;
+    let mut bundle = Bundle::start(options).await?;
     println!(
         "arcana: API on {}, AWS on {}, {} functions, state in {kept}; Ctrl-C stops",
         bundle.api_url(),
@@ -107,10 +107,16 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     for ignored in bundle.ignored() {
         eprintln!("warning: not emulated: {ignored}");
     }
-    stopped().await?;
+    let failed = tokio::select! {
+        stopped = stopped() => {
+            stopped?;
+            None
+        }
+        failed = bundle.failed() => Some(failed),
+    };
     println!("arcana: stopping");
     bundle.stop().await;
-    Ok(())
+    failed.map_or(Ok(()), |failed| Err(failed.into()))
 }
 
 /// Waits for Ctrl-C or SIGTERM.

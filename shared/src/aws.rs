@@ -25,7 +25,7 @@ use aws_types::region::Region;
 use crate::{Error, Result};
 
 /// The roots that AWS's endpoints chain to (<https://www.amazontrust.com/repository/>). The first to
-/// expire does so on 2037-12-31; the test below fails two years before.
+/// expire does so on 2037-12-31.
 const ROOTS: &str = include_str!("amazon-roots.pem");
 
 /// How long to wait for a connection.
@@ -104,9 +104,13 @@ impl Aws {
         aws_sdk_eventbridge::Client::new(&self.config)
     }
 
-    /// An SES client.
+    /// An SES client that tries once: sending a mail is not idempotent, and its queue tries again.
     pub fn ses(&self) -> aws_sdk_sesv2::Client {
-        aws_sdk_sesv2::Client::new(&self.config)
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(OPERATION).build();
+        let config = aws_sdk_sesv2::config::Builder::from(&self.config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        aws_sdk_sesv2::Client::from_conf(config.build())
     }
 
     /// A Secrets Manager client.

@@ -47,7 +47,8 @@ impl FromStr for Email {
     type Err = NotAnEmail;
 
     fn from_str(text: &str) -> Result<Self, NotAnEmail> {
-        let folded: String = text.trim().nfc().collect::<String>().to_lowercase();
+        // Composed last: lower-casing may leave something to compose.
+        let folded: String = text.trim().to_lowercase().nfc().collect();
         if folded.len() > Self::MAX_BYTES {
             return Err(NotAnEmail::TooLong);
         }

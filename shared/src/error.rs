@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use http::StatusCode;
@@ -59,6 +60,9 @@ pub enum Error {
         /// When to look again.
         seconds: u32,
     },
+    /// A dependency did not answer in time: nobody knows whether it has done what it was asked for.
+    #[error("no reply")]
+    NoReply(#[source] Cause),
     /// A dependency does not answer, or asks to slow down. Trying again helps.
     #[error("unavailable")]
     Unavailable(#[source] Cause),
@@ -110,7 +114,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => {
                 (415, "UNSUPPORTED_MEDIA_TYPE", "The content type is not supported")
             }
-            Self::Busy { .. } | Self::Unavailable(_) => {
+            Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 (503, "UNAVAILABLE", "The service is unavailable for a moment")
             }
             Self::Internal(_) => (500, "INTERNAL", "Something went wrong on our side"),
@@ -133,7 +137,7 @@ impl Error {
             Self::EmailAlreadyRegistered => "Email already registered".to_owned(),
             Self::PayloadTooLarge(limit) => format!("The request body must have at most {limit} bytes"),
             Self::UnsupportedMediaType(wanted) => format!("Send the body as {wanted}"),
-            Self::Busy { .. } | Self::Unavailable(_) => {
+            Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 "A service that this request needs does not answer. Try again".to_owned()
             }
             Self::Internal(_) => "The error was logged. Name the request id when you report it".to_owned(),
@@ -158,7 +162,7 @@ impl Error {
             Self::InvalidAccessToken(_) => challenge("Bearer error=\"invalid_token\""),
             Self::MethodNotAllowed(allow) => Some((http::header::ALLOW, allow.clone())),
             Self::Busy { seconds } => Some((http::header::RETRY_AFTER, seconds.to_string())),
-            Self::Unavailable(_) => Some((http::header::RETRY_AFTER, "1".to_owned())),
+            Self::NoReply(_) | Self::Unavailable(_) => Some((http::header::RETRY_AFTER, "1".to_owned())),
             Self::MalformedJson(_)
             | Self::MalformedRequest(_)
             | Self::InvalidType(_)
@@ -182,15 +186,19 @@ fn summary(errors: &[FieldError], what: &str) -> String {
 }
 
 /// A failed call of AWS: unavailable where another try may help, a defect of ours otherwise.
-impl<E, R> From<SdkError<E, R>> for Error
+impl<E> From<SdkError<E, HttpResponse>> for Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
-    fn from(error: SdkError<E, R>) -> Self {
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
         let transient = match &error {
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
-            SdkError::ServiceError(service) => service.err().code().is_some_and(is_transient),
+            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
+                return Self::NoReply(crate::log::chain(&error).into());
+            }
+            SdkError::DispatchFailure(_) => true,
+            SdkError::ServiceError(service) => {
+                service.raw().status().is_server_error() || service.err().code().is_some_and(is_transient)
+            }
             _ => false,
         };
         // SdkError's own Display says only "service error": the code and message are the point.
@@ -218,13 +226,8 @@ fn is_transient(code: &str) -> bool {
             | "ProvisionedThroughputExceededException"
             | "RequestLimitExceeded"
             | "LimitExceededException"
-            | "InternalServerError"
-            | "InternalServiceError"
-            | "InternalFailure"
-            | "InternalException"
-            | "ServiceUnavailable"
-            | "ServiceUnavailableException"
             | "SlowDown"
+            | "TransactionConflictException"
             | "TransactionInProgressException"
     )
 }

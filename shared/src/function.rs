@@ -16,6 +16,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -47,6 +48,10 @@ pub struct Function {
     pub kind: Kind,
     start: fn(&mut Init) -> Box<dyn Running>,
 }
+
+/// How long a function works on one thing before it gives up: API Gateway waits 30 s, and a function that
+/// its timeout kills takes the rest of its batch along.
+const GIVE_UP: Duration = Duration::from_secs(25);
 
 /// What invokes a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,16 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use serde::de::DeserializeOwned;
 
 use crate::aws::{Aws, Environment};
 use crate::clock::Clock;
+
+/// How long a secret may take: after 10 s, Lambda starts a function's init all over.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// A function's environment variables: the process's on Lambda, the template's on a laptop.
 pub type Variables = BTreeMap<String, String>;
@@ -52,13 +56,7 @@ impl<T> Deref for Secret<T> {
 impl Init {
     pub(crate) fn new(variables: Variables, clock: Clock) -> Self {
         let mut faults = Vec::new();
-        let mut required = |name: &str| match variables.get(name) {
-            Some(value) if !value.is_empty() => value.clone(),
-            _ => {
-                faults.push(format!("the variable {name} is missing"));
-                String::new()
-            }
-        };
+        let mut required = |name: &str| required(&variables, name, &mut faults);
         let environment = Environment {
             region: required("AWS_REGION"),
             access_key_id: required("AWS_ACCESS_KEY_ID"),
@@ -72,13 +70,7 @@ impl Init {
 
     /// The variable `name`, which must not be empty.
     pub fn text(&mut self, name: &str) -> String {
-        match self.variables.get(name) {
-            Some(value) if !value.is_empty() => value.clone(),
-            _ => {
-                self.faults.push(format!("the variable {name} is missing"));
-                String::new()
-            }
-        }
+        required(&self.variables, name, &mut self.faults)
     }
 
     /// The variable `name` as a positive whole number.
@@ -113,7 +105,9 @@ impl Init {
         if !arn.is_empty() {
             let (client, slot) = (self.aws.secrets(), Arc::clone(&secret.0));
             self.secrets.push(Box::pin(async move {
-                let answer = client.get_secret_value().secret_id(&arn).send().await;
+                let answer = tokio::time::timeout(PATIENCE, client.get_secret_value().secret_id(&arn).send());
+                let answer =
+                    answer.await.map_err(|_| format!("the secret of {name} ({arn}) did not come"))?;
                 let value = answer.map_err(|error| {
                     format!(
                         "the secret of {name} ({arn}) cannot be read: {}",
@@ -160,5 +154,15 @@ impl Init {
             faults.extend(read.into_iter().filter_map(Result::err));
         }
         if faults.is_empty() { Ok(()) } else { Err(StartError { function, faults }) }
+    }
+}
+
+fn required(variables: &Variables, name: &str, faults: &mut Vec<String>) -> String {
+    match variables.get(name) {
+        Some(value) if !value.is_empty() => value.clone(),
+        _ => {
+            faults.push(format!("the variable {name} is missing"));
+            String::new()
+        }
     }
 }

@@ -5,24 +5,19 @@
 
 use std::error::Error;
 
-use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts to write logs to standard output.
 ///
-/// `level` is Lambda's `AWS_LAMBDA_LOG_LEVEL` (the function's `LoggingConfig`) and applies to our own
-/// crates. Libraries say only warnings: at their debug level they would write request bodies.
+/// `level` is Lambda's `AWS_LAMBDA_LOG_LEVEL` (the function's `LoggingConfig`). Nothing below info is ever
+/// written: at debug level, libraries write request bodies, passwords included.
 pub fn start(level: Option<&str>) {
-    let level = level.and_then(|level| level.parse::<Level>().ok()).unwrap_or(Level::INFO);
-    let ours = ["shared", "auth", "events", "jobs", "ops"];
-    let filter =
-        Targets::new().with_default(LevelFilter::WARN).with_targets(ours.map(|target| (target, level)));
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
-    let _ = tracing_subscriber::registry().with(json.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(json.with_filter(level.min(LevelFilter::INFO))).try_init();
 }
 
 /// An error and all its causes on one line.

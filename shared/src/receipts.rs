@@ -17,8 +17,9 @@ use crate::{Error, Result};
 /// How long a claim holds, in seconds: longer than any consumer may run, shorter than the visibility
 /// timeout after which the message of one that was killed comes again.
 const CLAIM_SECONDS: i64 = 30;
-/// How long it is known what was done, in seconds: as long as the archive can replay it (30 days).
-const KEPT_SECONDS: i64 = 30 * 24 * 3600;
+/// How long it is known what was done, in seconds: as long as the archive can replay it (30 days) and a
+/// queue can hold it then (14 days).
+const KEPT_SECONDS: i64 = (30 + 14) * 24 * 3600;
 
 /// The receipts of one consumer.
 pub struct Receipts {
@@ -71,7 +72,10 @@ impl Receipts {
             }
         }
         if let Err(error) = work.await {
-            self.give_back(receipt).await;
+            // What may have been done is not tried again at once.
+            if !matches!(error, Error::NoReply(_)) {
+                self.give_back(receipt).await;
+            }
             return Err(error);
         }
         receipt.done = true;

@@ -30,7 +30,7 @@ pub struct Origin {
     pub route: String,
     /// HTTP method.
     pub method: Method,
-    /// The path as it was sent, percent-encoding and all.
+    /// The path as API Gateway passes it on.
     pub path: String,
     /// The caller's address as API Gateway saw it.
     pub source_ip: String,

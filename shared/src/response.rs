@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 use crate::Error;
 use crate::request::Origin;
 
-/// An HTTP response: status, headers and a text body.
-#[derive(Debug)]
+/// An HTTP response: status, headers and a text body. It has no `Debug`: the body may hold tokens.
 pub struct Response {
     status: StatusCode,
     headers: HeaderMap,

@@ -16,7 +16,7 @@ pub type Exit = ExitCode;
 ///
 /// The executor has one thread: Lambda gives one invocation at a time, and a second thread only costs
 /// start-up time and memory.
-pub fn run(function: Function) -> Exit {
+pub fn run(function: &Function) -> Exit {
     let variables: Variables = std::env::vars().collect();
     crate::log::start(variables.get("AWS_LAMBDA_LOG_LEVEL").map(String::as_str));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -33,7 +33,7 @@ pub fn run(function: Function) -> Exit {
     }
 }
 
-async fn serve(function: Function, variables: Variables) -> Result<(), lambda_runtime::Error> {
+async fn serve(function: &Function, variables: Variables) -> Result<(), lambda_runtime::Error> {
     let instance = function.start(variables, Clock::default()).await.map_err(Box::new)?;
     let instance = &instance;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {

@@ -32,6 +32,7 @@ pub struct Session {
     /// When the session ends, however often it is refreshed.
     pub ends_at: Timestamp,
     /// When the session was ended before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// The address of the login.
     pub ip: String,

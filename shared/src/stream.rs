@@ -6,8 +6,8 @@ use serde_dynamo::Item;
 
 use crate::{Error, Result};
 
-/// One change of one item, as a stream tells it.
-#[derive(Clone, Debug)]
+/// One change of one item, as a stream tells it. It has no `Debug`: the images hold what users told us.
+#[derive(Clone)]
 pub struct Change {
     /// The stream's ARN, which names the table.
     pub source: String,

@@ -73,7 +73,7 @@ impl Issuer {
     /// A token pair for `session` as it is now.
     pub fn issue(&self, session: &Session, roles: &[Role], now: Timestamp) -> Result<TokenPair> {
         let iat = now.seconds();
-        let exp = (iat + self.lifetime).min(session.ends_at.seconds());
+        let exp = (iat + self.lifetime).min(session.expires_at.seconds());
         let claims = Claims {
             iss: self.iss.clone(),
             aud: self.aud.clone(),

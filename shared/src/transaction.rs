@@ -64,6 +64,9 @@ fn places(codes: &[&str], is: impl Fn(&str) -> bool) -> Vec<usize> {
 }
 
 async fn wait(attempt: u32) -> Result<()> {
+    if attempt + 1 == TRIES {
+        return Ok(());
+    }
     let longest = FIRST_WAIT_MS << attempt;
     let random = getrandom::u64().map_err(Error::internal)?;
     tokio::time::sleep(Duration::from_millis(random % (longest + 1))).await;

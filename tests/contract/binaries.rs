@@ -18,7 +18,7 @@ fn a_binary_only_runs_the_handler_of_its_name() {
         if !source.starts_with("//!") {
             fault("does not begin with `//!`".to_owned());
         }
-        let call = format!("shared::run({domain}::{}::FUNCTION)", binary.module());
+        let call = format!("shared::run(&{domain}::{}::FUNCTION)", binary.module());
         if !source.contains(&call) {
             fault(format!("does not call `{call}`"));
         }
@@ -31,7 +31,7 @@ fn a_handler_gives_its_function_the_name_of_its_binary() {
     let mut faults = Vec::new();
     for binary in binaries() {
         let handler = binary.handler();
-        let declared = handler.split("pub const FUNCTION: Function =").nth(1);
+        let declared = handler.split("pub static FUNCTION: Function =").nth(1);
         let declared = declared.and_then(|rest| rest.split(';').next()).unwrap_or_default();
         if !declared.contains(&format!("\"{}\"", binary.name)) {
             let file = format!("functions/{}/src/{}.rs", binary.domain, binary.module());

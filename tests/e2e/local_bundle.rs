@@ -94,7 +94,12 @@ async fn what_was_answered_survives_a_kill_and_is_mailed_once() {
     assert_eq!(program.app.mails_to(&account.email).await.len(), 1);
     // The keys are the same: the token from before still lets in.
     assert_eq!(program.app.me(&token).await.status, 200);
-    assert_eq!(program.app.events_about(&account).await.len(), 2, "registered once, logged in once");
+    // The kill may fall between an event's way onto the bus and the record of it: then it comes twice,
+    // under one id.
+    let events = program.app.events_about(&account).await;
+    let ids: std::collections::BTreeSet<String> =
+        events.iter().map(|event| event["detail"]["id"].to_string()).collect();
+    assert_eq!(ids.len(), 2, "registered once, logged in once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,8 +178,8 @@ async fn everything_listens_on_loopback_only() {
     }
     assert!(listening.len() >= 2, "{listening:?}");
     for address in listening {
-        // 127.0.0.1 as the kernel writes it on a little-endian machine.
-        assert!(address.starts_with("0100007F:"), "{address} is not loopback");
+        // 127.x.y.z as the kernel writes it on a little-endian machine.
+        assert!(address[6..].starts_with("7F:"), "{address} is not loopback");
     }
 }
 

@@ -7,4 +7,4 @@ pub mod me;
 pub mod register;
 
 /// Every function of this domain.
-pub const FUNCTIONS: &[Function] = &[login::FUNCTION, me::FUNCTION, register::FUNCTION];
+pub static FUNCTIONS: &[&Function] = &[&login::FUNCTION, &me::FUNCTION, &register::FUNCTION];

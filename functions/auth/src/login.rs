@@ -19,7 +19,7 @@ use shared::users::{Status, User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
 /// `auth-login`.
-pub const FUNCTION: Function = Function::http::<Login>("auth-login");
+pub static FUNCTION: Function = Function::http::<Login>("auth-login");
 
 /// How much of a `User-Agent` is worth keeping, in characters.
 const USER_AGENT_MAX: usize = 255;

@@ -11,7 +11,7 @@ use shared::users::Role;
 use shared::{Function, Init, Request, Response, Result};
 
 /// `auth-me`.
-pub const FUNCTION: Function = Function::http::<Me>("auth-me");
+pub static FUNCTION: Function = Function::http::<Me>("auth-me");
 
 /// What a user is shown of their own account.
 #[derive(Serialize)]

@@ -17,7 +17,7 @@ use shared::users::{User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
 /// `auth-register`.
-pub const FUNCTION: Function = Function::http::<Register>("auth-register");
+pub static FUNCTION: Function = Function::http::<Register>("auth-register");
 
 input! {
     struct NewAccount { name: Name, email: Email, password: NewPassword }

@@ -6,4 +6,4 @@ pub mod relay;
 pub mod user_registered;
 
 /// Every function of this domain.
-pub const FUNCTIONS: &[Function] = &[relay::FUNCTION, user_registered::FUNCTION];
+pub static FUNCTIONS: &[&Function] = &[&relay::FUNCTION, &user_registered::FUNCTION];

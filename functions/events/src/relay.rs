@@ -3,6 +3,8 @@
 //! An event is derived from a committed change by a pure function of the item before and after, so
 //! none is invented and none is lost: a change that could not be relayed comes again.
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use shared::event::{Event, SOURCE};
@@ -15,11 +17,16 @@ use self::derive::Table;
 mod derive;
 
 /// `events-relay`.
-pub const FUNCTION: Function = Function::stream::<Relay>("events-relay");
+pub static FUNCTION: Function = Function::stream::<Relay>("events-relay");
 
 /// Entries of one `PutEvents` call at most
 /// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
 const ENTRIES: usize = 10;
+
+/// How long a bus that is away is tried again within one invocation.
+const PATIENCE: Duration = Duration::from_secs(8);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What relaying needs.
 pub struct Relay {
@@ -54,7 +61,7 @@ impl StreamReader for Relay {
             }
         }
         for batch in events.chunks(ENTRIES) {
-            self.put(batch).await?;
+            self.put_patiently(batch).await?;
         }
         poison.map_or(Ok(()), Err)
     }
@@ -65,6 +72,22 @@ impl Relay {
         let table = self.tables.iter().find(|(name, _)| name == change.table());
         let (_, table) = table.ok_or_else(|| Error::internal(format!("no events of {}", change.source)))?;
         table.events(change)
+    }
+
+    /// Puts a batch, and again for as long as the bus asks for patience: an outage of minutes must not use
+    /// up the tries that Lambda gives a record.
+    async fn put_patiently<'a>(&self, batch: &[(&'a Change, Event)]) -> Result<(), (&'a Change, Error)> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.put(batch).await {
+                Err((_, Error::Unavailable(_) | Error::NoReply(_))) if started.elapsed() < PATIENCE => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// Puts at most [`ENTRIES`] events on the bus; the first that was refused fails its change.

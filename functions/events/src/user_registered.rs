@@ -8,7 +8,7 @@ use shared::receipts::Receipts;
 use shared::{Error, Function, Init, Result};
 
 /// `events-user-registered`.
-pub const FUNCTION: Function = Function::queue::<UserRegistered>("events-user-registered");
+pub static FUNCTION: Function = Function::queue::<UserRegistered>("events-user-registered");
 
 /// What greeting a new user needs.
 pub struct UserRegistered {

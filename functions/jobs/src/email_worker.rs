@@ -2,6 +2,8 @@
 
 use askama::Template;
 use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use shared::function::{Consumer, Delivery};
 use shared::job::{EmailJob, Mail};
@@ -9,7 +11,7 @@ use shared::receipts::Receipts;
 use shared::{Error, Function, Init, Result};
 
 /// `email-worker`.
-pub const FUNCTION: Function = Function::queue::<EmailWorker>("email-worker");
+pub static FUNCTION: Function = Function::queue::<EmailWorker>("email-worker");
 
 /// What sending mails needs.
 pub struct EmailWorker {
@@ -66,8 +68,19 @@ impl EmailWorker {
             .destination(Destination::builder().to_addresses(mail.to).build())
             .content(EmailContent::builder().simple(message).build())
             .send()
-            .await?;
+            .await
+            .map_err(without_message)?;
         Ok(())
+    }
+}
+
+/// SES's messages quote the addresses that they are about: only the error's code may be logged.
+fn without_message(error: SdkError<SendEmailError>) -> Error {
+    let code = error.code().unwrap_or_default().to_owned();
+    match Error::from(error) {
+        Error::Internal(_) => Error::internal(format!("SES refused the mail: {code}")),
+        Error::Unavailable(_) => Error::unavailable(format!("SES is not available: {code}")),
+        other => other,
     }
 }
 

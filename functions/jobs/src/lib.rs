@@ -5,4 +5,4 @@ use shared::Function;
 pub mod email_worker;
 
 /// Every function of this domain.
-pub const FUNCTIONS: &[Function] = &[email_worker::FUNCTION];
+pub static FUNCTIONS: &[&Function] = &[&email_worker::FUNCTION];

@@ -6,7 +6,7 @@ use shared::function::Endpoint;
 use shared::{Error, Function, Init, Request, Response, Result};
 
 /// `ops-fallback`.
-pub const FUNCTION: Function = Function::http::<Fallback>("ops-fallback");
+pub static FUNCTION: Function = Function::http::<Fallback>("ops-fallback");
 
 /// Method and path of every route of the template.
 const ROUTES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/routes.rs"));

@@ -7,7 +7,7 @@ use shared::function::Endpoint;
 use shared::{Function, Init, Request, Response, Result};
 
 /// `ops-health`.
-pub const FUNCTION: Function = Function::http::<Health>("ops-health");
+pub static FUNCTION: Function = Function::http::<Health>("ops-health");
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -6,8 +6,11 @@
 //! harmless. It answers public keys only, and never deletes a secret.
 //! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html>)
 
+use std::time::Duration;
+
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
 use aws_smithy_runtime_api::http::Request as HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use serde::de::DeserializeOwned;
@@ -16,12 +19,19 @@ use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::clock::Clock;
 use shared::function::Operation;
+use shared::id::derived;
 use shared::keys::{Generations, MacKey, PrivateKey};
 use shared::time::Timestamp;
 use shared::{Error, Function, Init, Result};
 
 /// `ops-jwt-keys`.
-pub const FUNCTION: Function = Function::event::<JwtKeys>("ops-jwt-keys");
+pub static FUNCTION: Function = Function::event::<JwtKeys>("ops-jwt-keys");
+
+/// How long making keys may take: there has to be time left to answer CloudFormation.
+const GIVE_UP: Duration = Duration::from_secs(18);
+/// How long a link in a mail may live, and two clocks be apart, in seconds.
+const LONGEST_LINK: i64 = 24 * 3600;
+const LEEWAY: i64 = 30;
 
 /// What making keys needs.
 pub struct JwtKeys {
@@ -62,6 +72,7 @@ impl Operation for JwtKeys {
     type Output = ();
 
     fn init(init: &mut Init) -> Self {
+        let tokens = init.number("ACCESS_TOKEN_SECONDS").max(init.number("REFRESH_TOKEN_SECONDS"));
         Self {
             secrets: init.aws().secrets(),
             aws: init.aws().clone(),
@@ -69,7 +80,7 @@ impl Operation for JwtKeys {
             signing_secret: init.text("SIGNING_SECRET_ARN"),
             refresh_secret: init.text("REFRESH_SECRET_ARN"),
             links_secret: init.text("LINKS_SECRET_ARN"),
-            longest_token: init.number("ACCESS_TOKEN_SECONDS").max(init.number("REFRESH_TOKEN_SECONDS")),
+            longest_token: tokens.max(LONGEST_LINK) + LEEWAY,
         }
     }
 
@@ -77,7 +88,10 @@ impl Operation for JwtKeys {
         let outcome = match request.request_type {
             // The secrets are resources of the stack: it removes them, or keeps them, itself.
             RequestType::Delete => Ok(json!({})),
-            RequestType::Create | RequestType::Update => self.make(&request.resource_properties).await,
+            RequestType::Create | RequestType::Update => {
+                let made = tokio::time::timeout(GIVE_UP, self.make(&request.resource_properties)).await;
+                made.unwrap_or_else(|elapsed| Err(Refusal::Failed(Error::NoReply(elapsed.into()))))
+            }
         };
         let mut answer = json!({
             "StackId": request.stack_id,
@@ -98,6 +112,14 @@ impl Operation for JwtKeys {
         }
         self.answer(&request.response_url, &answer).await
     }
+}
+
+/// What becomes of a secret.
+enum Decision<K> {
+    /// It holds the right keys.
+    Keep(Generations<K>),
+    /// It is to hold these.
+    Write(Generations<K>),
 }
 
 /// Why no keys were made, in words for whoever deploys.
@@ -134,29 +156,60 @@ impl JwtKeys {
     async fn make(&self, properties: &Value) -> Result<Value, Refusal> {
         let rotation = properties["Rotation"].as_str().filter(|text| (1..=64).contains(&text.len()));
         let rotation = rotation.ok_or(Refusal::Properties)?;
-        let signing = self.rotate(&self.signing_secret, rotation, PrivateKey::generate).await?;
-        self.rotate(&self.refresh_secret, rotation, MacKey::generate).await?;
-        self.rotate(&self.links_secret, rotation, MacKey::generate).await?;
+        // Decided for all before any is written: one that may not be rotated yet stops the others.
+        let signing = self.decide(&self.signing_secret, rotation, PrivateKey::generate).await?;
+        let refresh = self.decide(&self.refresh_secret, rotation, MacKey::generate).await?;
+        let links = self.decide(&self.links_secret, rotation, MacKey::generate).await?;
+        let signing = self.keep(&self.signing_secret, rotation, signing).await?;
+        self.keep(&self.refresh_secret, rotation, refresh).await?;
+        self.keep(&self.links_secret, rotation, links).await?;
         let keys: Vec<Value> = signing.all().map(PrivateKey::public_jwk).collect();
         Ok(json!({"PublicJwks": json!({"keys": keys}).to_string()}))
     }
 
-    async fn rotate<K: Clone + Serialize + DeserializeOwned>(
+    /// The keys that a secret is to hold, if they are not the ones that it holds.
+    async fn decide<K: Clone + DeserializeOwned>(
         &self,
         secret: &str,
         rotation: &str,
         generate: fn() -> Result<K>,
-    ) -> Result<Generations<K>, Refusal> {
+    ) -> Result<Decision<K>, Refusal> {
         let stored: Option<Generations<K>> = self.read(secret).await?;
-        let now = self.clock.now();
-        let Some(keys) = next_generation(stored, rotation, now, self.longest_token, generate)? else {
-            return self.read(secret).await?.ok_or_else(|| Error::internal("a secret went away").into());
+        match next_generation(stored.clone(), rotation, self.clock.now(), self.longest_token, generate)? {
+            Some(keys) => Ok(Decision::Write(keys)),
+            None => stored.map(Decision::Keep).ok_or_else(|| Error::internal("a secret went away").into()),
+        }
+    }
+
+    /// Writes the keys that were decided on; answers the ones that the secret holds then.
+    ///
+    /// Lambda may deliver one request of CloudFormation twice, at the same time: under a token derived from
+    /// the rotation only the first is taken, and the other answers what the first has written.
+    async fn keep<K: Serialize + DeserializeOwned>(
+        &self,
+        secret: &str,
+        rotation: &str,
+        decision: Decision<K>,
+    ) -> Result<Generations<K>, Refusal> {
+        let keys = match decision {
+            Decision::Keep(keys) => return Ok(keys),
+            Decision::Write(keys) => keys,
         };
         let text = serde_json::to_string(&keys).map_err(Error::internal)?;
-        let put = self.secrets.put_secret_value().secret_id(secret).secret_string(text);
-        put.send().await.map_err(Error::from)?;
-        tracing::info!(secret, rotation, "keys written");
-        Ok(keys)
+        let token = derived(&[secret, rotation]).to_string();
+        let put = self.secrets.put_secret_value().secret_id(secret).client_request_token(token);
+        match put.secret_string(text).send().await {
+            Ok(_) => {
+                tracing::info!(secret, rotation, "keys written");
+                Ok(keys)
+            }
+            Err(error) => match error.as_service_error() {
+                Some(PutSecretValueError::ResourceExistsException(_)) => {
+                    self.read(secret).await?.ok_or_else(|| Error::internal("a secret went away").into())
+                }
+                _ => Err(Error::from(error).into()),
+            },
+        }
     }
 
     /// The secret's value; a secret that was just made has none.
@@ -243,6 +296,7 @@ mod tests {
         rotation: &str,
         now: Timestamp,
     ) -> Option<Generations<String>> {
+        #[expect(clippy::unnecessary_wraps, reason = "as generators of keys are")]
         fn generate() -> Result<String> {
             use std::sync::atomic::{AtomicU32, Ordering};
             static COUNT: AtomicU32 = AtomicU32::new(0);

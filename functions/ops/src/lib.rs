@@ -7,4 +7,4 @@ pub mod health;
 pub mod jwt_keys;
 
 /// Every function of this domain.
-pub const FUNCTIONS: &[Function] = &[fallback::FUNCTION, health::FUNCTION, jwt_keys::FUNCTION];
+pub static FUNCTIONS: &[&Function] = &[&fallback::FUNCTION, &health::FUNCTION, &jwt_keys::FUNCTION];

@@ -1,8 +1,11 @@
 //! All services behind one endpoint, as `AWS_ENDPOINT_URL` wants it.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs::{DirBuilder, File, Permissions};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,9 +17,11 @@ use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rusqlite::OptionalExtension as _;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::sqs::{NewMessage, Sqs};
@@ -54,7 +59,9 @@ impl StartError {
 pub struct Cloud {
     address: SocketAddr,
     services: Arc<Services>,
-    tasks: tokio::task::JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
+    /// Held for as long as the data directory is in use.
+    lock: Mutex<Option<File>>,
 }
 
 struct Services {
@@ -77,6 +84,7 @@ impl Cloud {
     /// Starts all services behind `listener`, which is bound to loopback.
     pub async fn start(listener: TcpListener, state: &State, clock: Clock) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(StartError::at("the AWS port"))?;
+        let mut lock = None;
         let (store, database, objects, scratch) = match state {
             State::Memory => {
                 let scratch = tempfile::tempdir().map_err(StartError::at("a directory for S3"))?;
@@ -86,6 +94,7 @@ impl Cloud {
             }
             State::Directory(directory) => {
                 let objects = directory.join("s3");
+                lock = Some(open_directory(directory).map_err(StartError::at("the data directory"))?);
                 std::fs::create_dir_all(&objects).map_err(StartError::at("the data directory"))?;
                 let store = Store::open(&directory.join("services.sqlite"))
                     .map_err(StartError::at("the services' state"))?;
@@ -95,10 +104,11 @@ impl Cloud {
                 (store, database, objects, None)
             }
         };
-        let inner = TcpListener::bind("127.0.0.1:0").await.map_err(StartError::at("DynamoDB's port"))?;
+        let inner = hidden_listener().await.map_err(StartError::at("DynamoDB's port"))?;
         let dynamodb = inner.local_addr().map_err(StartError::at("DynamoDB's port"))?;
         let sqs = Sqs::new(store.clone(), clock.clone(), format!("http://{address}"))
             .map_err(StartError::at("SQS"))?;
+        remember_clock(&store, &clock).map_err(StartError::at("the clock"))?;
         // Who received a message before this start is gone with the process that it ran in.
         sqs.release_in_flight().map_err(StartError::at("SQS"))?;
         let services = Arc::new(Services {
@@ -117,7 +127,7 @@ impl Cloud {
             dynamodb,
             sqs,
         });
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut tasks = JoinSet::new();
         tasks.spawn(dynoxide::server::serve_on(inner, database));
         tasks.spawn(Arc::clone(&services).keep_house());
         let router = Router::new()
@@ -130,7 +140,7 @@ impl Cloud {
                 tracing::error!(%error, "the AWS port is closed");
             }
         });
-        Ok(Self { address, services, tasks })
+        Ok(Self { address, services, tasks: Mutex::new(tasks), lock: Mutex::new(lock) })
     }
 
     /// Where the services listen.
@@ -158,14 +168,26 @@ impl Cloud {
         &self.services.mail
     }
 
+    /// Moves the cloud's clock forward, also for later starts: what it stamps by then must not lie in the
+    /// future of the next start.
+    pub fn advance_clock(&self, ms: i64) -> Result<(), AwsError> {
+        self.services.clock.advance_ms(ms);
+        let offset = self.services.clock.offset_ms().load(Ordering::SeqCst);
+        self.services.store.transaction(|tx| {
+            tx.execute("INSERT OR REPLACE INTO clock (id, offset_ms) VALUES (1, ?1)", [offset])?;
+            Ok(())
+        })
+    }
+
     /// Waits until DynamoDB has been written to since the last call returned.
     pub async fn written(&self) {
         self.services.written.notified().await;
     }
 
-    /// Stops serving.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    /// Stops serving and leaves the data directory to others.
+    pub fn stop(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -174,15 +196,18 @@ impl Services {
     async fn keep_house(self: Arc<Self>) {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
-            if let Err(error) = self.bus.retry_due().await {
-                tracing::error!(%error, "events were not tried again");
+            match self.bus.retry_due().await {
+                Ok(0) => {}
+                Ok(_) => self.sqs.wake(),
+                Err(error) => tracing::error!(%error, "events were not tried again"),
             }
             let services = Arc::clone(&self);
             let swept = tokio::task::spawn_blocking(move || {
                 crate::cloud::ttl::sweep(&services.database, &services.clock)
             });
             match swept.await {
-                Ok(Ok(0)) | Err(_) => {}
+                Ok(Ok(0)) => {}
+                Err(error) => tracing::error!(%error, "expired items were not removed"),
                 Ok(Ok(_)) => self.written.notify_waiters(),
                 Ok(Err(error)) => tracing::error!(%error, "expired items were not removed"),
             }
@@ -191,6 +216,37 @@ impl Services {
 }
 
 mod ttl;
+
+/// A port for the embedded DynamoDB server, which anybody who finds it may use: it lets pages of any
+/// origin in and checks no signature. So its address, too, is drawn at random out of the 16 million of
+/// loopback; systems that have only the one fall back to it.
+async fn hidden_listener() -> std::io::Result<TcpListener> {
+    let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
+    match TcpListener::bind(((Ipv4Addr::new(127, a, b, c.clamp(2, 254))), 0)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
+    }
+}
+
+/// Opens the data directory: readable by its owner alone, for it holds keys, and used by one cloud at a time.
+fn open_directory(directory: &Path) -> std::io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+    let lock = File::create(directory.join("lock"))?;
+    lock.try_lock().map_err(|error| {
+        std::io::Error::other(format!("{} is in use by another process ({error})", directory.display()))
+    })?;
+    Ok(lock)
+}
+
+/// Sets the clock to where it was moved to before.
+fn remember_clock(store: &Store, clock: &Clock) -> rusqlite::Result<()> {
+    store.migrate("CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY, offset_ms INTEGER NOT NULL)")?;
+    let offset: Option<i64> = store
+        .transaction(|tx| tx.query_row("SELECT offset_ms FROM clock", [], |row| row.get(0)).optional())?;
+    clock.advance_ms(offset.unwrap_or_default());
+    Ok(())
+}
 
 /// The queue of a rule's target gets the event in the transaction that accepts it.
 fn to_queues(sqs: Sqs) -> Deliver {
@@ -214,7 +270,7 @@ fn to_queues(sqs: Sqs) -> Deliver {
 }
 
 /// S3 over a directory. Whoever has credentials of this cloud may do everything.
-fn s3(objects: &std::path::Path) -> Result<s3s::service::S3Service, StartError> {
+fn s3(objects: &Path) -> Result<s3s::service::S3Service, StartError> {
     let files =
         s3s_fs::FileSystem::new(objects).map_err(|error| StartError::at("S3")(format!("{error:?}")))?;
     let mut builder = s3s::service::S3ServiceBuilder::new(files);

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 /// Middleware that answers 403 to what does not come from this machine's own programs and pages.
 pub async fn only(request: Request, next: Next) -> Response {
-    if is_local(request.headers()) {
+    if is_local(request.uri(), request.headers()) {
         return next.run(request).await;
     }
     let mut response = Response::new(Body::from("only for this machine's own programs and pages\n"));
@@ -21,9 +21,11 @@ pub async fn only(request: Request, next: Next) -> Response {
     response
 }
 
-fn is_local(headers: &HeaderMap) -> bool {
+fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let host = text(header::HOST).and_then(|host| host.parse::<Authority>().ok());
+    // HTTP/2 has the host in the URI.
+    let host =
+        text(header::HOST).and_then(|host| host.parse::<Authority>().ok()).or(uri.authority().cloned());
     let origin = text(header::ORIGIN).map(|origin| origin.parse::<Uri>().unwrap_or_default());
     host.is_some_and(|host| is_loopback(host.host()))
         && origin.is_none_or(|origin| origin.host().is_some_and(is_loopback))
@@ -44,7 +46,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
-        is_local(&headers)
+        is_local(&Uri::default(), &headers)
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! The resources that a laptop makes, and how.
 
-use std::fmt::Debug;
-
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription,
     TimeToLiveSpecification,
 };
 use aws_sdk_eventbridge::types::{DeadLetterConfig, RetryPolicy, Target};
+use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use aws_smithy_runtime_api::client::result::SdkError;
 use serde_json::Value;
 
 use super::Deployment;
@@ -155,7 +153,7 @@ impl Deployment<'_> {
 
     async fn rule(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
         let client = self.aws.eventbridge();
-        let bus = text(&properties["EventBusName"]);
+        let bus = properties.get("EventBusName").map_or_else(|| "default".to_owned(), text);
         let put = client
             .put_rule()
             .name(id)
@@ -206,10 +204,9 @@ fn code<E: aws_sdk_sqs::error::ProvideErrorMetadata, R>(error: &SdkError<E, R>) 
     error.as_service_error()?.code()
 }
 
-fn refused<E, R>(error: SdkError<E, R>) -> Unresolved
+fn refused<E>(error: SdkError<E>) -> Unresolved
 where
     E: std::error::Error + aws_sdk_sqs::error::ProvideErrorMetadata + Send + Sync + 'static,
-    R: Debug + Send + Sync + 'static,
 {
     Unresolved::Invalid(shared::Error::from(error).cause())
 }

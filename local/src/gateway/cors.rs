@@ -32,6 +32,12 @@ impl Cors {
 
     /// Puts the configured headers on the response to a request from another origin.
     pub fn apply(&self, method: &Method, request: &HeaderMap, response: &mut HeaderMap) {
+        // A function's own are dropped.
+        let own: Vec<HeaderName> =
+            response.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+        for name in own {
+            response.remove(name);
+        }
         let Some(origin) = request.get(header::ORIGIN) else { return };
         let allowed =
             self.origins.iter().find(|allowed| *allowed == "*" || allowed.as_bytes() == origin.as_bytes());

@@ -81,6 +81,8 @@ enum Outcome {
     Done,
     /// The records from this place on are not.
     FailedAt(usize),
+    /// Nothing is known of any.
+    Failed,
 }
 
 impl Reader {
@@ -137,20 +139,22 @@ impl Reader {
         let mut waiting = VecDeque::from([records]);
         let mut tries: u64 = 0;
         while let Some(batch) = waiting.pop_front() {
-            let failed_at = match self.invoke(batch).await {
+            let (failed_at, halves) = match self.invoke(batch).await {
                 Outcome::Done => {
                     self.remember(shard, batch)?;
                     tries = 0;
                     continue;
                 }
-                Outcome::FailedAt(place) => place,
+                // The batch is cut where the function says, and not in half besides.
+                Outcome::FailedAt(place) => (place, false),
+                Outcome::Failed => (0, self.mapping.bisects),
             };
             let (done, rest) = batch.split_at(failed_at);
             self.remember(shard, done)?;
             if !done.is_empty() {
                 tries = 0;
             }
-            if self.mapping.bisects && rest.len() > 1 {
+            if halves && rest.len() > 1 {
                 // Halving is no retry: it finds the record at fault, which is then tried alone.
                 let (first, second) = rest.split_at(rest.len() / 2);
                 waiting.push_front(second);
@@ -186,11 +190,11 @@ impl Reader {
                     });
                     Outcome::FailedAt(place.unwrap_or(0))
                 }
-                None => Outcome::FailedAt(0),
+                None => Outcome::Failed,
             },
             Err(error) => {
                 tracing::error!(function = self.function.name, %error, "batch failed");
-                Outcome::FailedAt(0)
+                Outcome::Failed
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Entry kind http: an API Gateway event in, an API Gateway response out, whatever happens between.
 
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use futures_util::FutureExt as _;
@@ -10,16 +10,13 @@ use lambda_http::aws_lambda_events;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Call, Endpoint, Failure, Running, answer, log_panic};
+use super::{Call, Endpoint, Failure, GIVE_UP, Running, answer, log_panic};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::init::Init;
 use crate::request::{Origin, Request};
 use crate::response::Response;
 use crate::{Error, Result};
-
-/// API Gateway waits 30 s: giving up before it does keeps the answer ours.
-const GIVE_UP: Duration = Duration::from_secs(25);
 
 /// An event of which only the envelope can be read.
 #[derive(Deserialize)]

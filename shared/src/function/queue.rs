@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Call, Consumer, Failure, Running, answer, log_panic};
+use super::{Call, Consumer, Failure, GIVE_UP, Running, answer, log_panic};
 use crate::init::Init;
 use crate::{Error, Result};
 
@@ -105,10 +105,15 @@ impl<C: Consumer> Queue<C> {
             })?;
             self.consumer.consume(message, &delivery).await
         };
-        let outcome = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-            log_panic(call.function, call.request_id, &*panic);
-            Err(Error::internal("panicked"))
-        });
+        let bounded = tokio::time::timeout(GIVE_UP, work);
+        let outcome = match AssertUnwindSafe(bounded).catch_unwind().await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(elapsed)) => Err(Error::NoReply(elapsed.into())),
+            Err(panic) => {
+                log_panic(call.function, call.request_id, &*panic);
+                Err(Error::internal("panicked"))
+            }
+        };
         if let Err(error) = &outcome {
             call.failed(error);
             self.put_off(call, &record.receipt_handle, wait_after(attempt, error)).await;

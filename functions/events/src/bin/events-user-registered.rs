@@ -1,4 +1,4 @@
 //! `auth.user_registered`: queue the welcome mail.
 fn main() -> shared::Exit {
-    shared::run(events::user_registered::FUNCTION)
+    shared::run(&events::user_registered::FUNCTION)
 }

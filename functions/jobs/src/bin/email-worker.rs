@@ -1,4 +1,4 @@
 //! The queue of mails: send each one.
 fn main() -> shared::Exit {
-    shared::run(jobs::email_worker::FUNCTION)
+    shared::run(&jobs::email_worker::FUNCTION)
 }

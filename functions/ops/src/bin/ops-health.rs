@@ -1,4 +1,4 @@
 //! `GET /health`: which version runs.
 fn main() -> shared::Exit {
-    shared::run(ops::health::FUNCTION)
+    shared::run(&ops::health::FUNCTION)
 }

@@ -6,7 +6,7 @@ use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::describe_table::DescribeTableRequest;
 use dynoxide::actions::describe_time_to_live::DescribeTimeToLiveRequest;
 use dynoxide::actions::scan::ScanRequest;
-use dynoxide::{Database, Item};
+use dynoxide::{Database, DynoxideError};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -27,19 +27,39 @@ pub(super) fn sweep(database: &Database, clock: &Clock) -> dynoxide::Result<usiz
 
 fn sweep_table(database: &Database, table: &str, attribute: &str, now: i64) -> dynoxide::Result<usize> {
     let keys = key_names(database, table)?;
-    let expired: ScanRequest = request(json!({
-        "TableName": table,
-        "FilterExpression": "#ttl < :now",
-        "ExpressionAttributeNames": {"#ttl": attribute},
-        "ExpressionAttributeValues": {":now": {"N": now.to_string()}},
-    }))?;
-    let items: Vec<Item> = database.scan(expired)?.items.unwrap_or_default();
-    for item in &items {
-        let key: Value =
-            keys.iter().filter_map(|name| Some((name.clone(), json!(item.get(name)?)))).collect();
-        database.delete_item(request::<DeleteItemRequest>(json!({"TableName": table, "Key": key}))?)?;
+    let mut removed = 0;
+    let mut start = Value::Null;
+    loop {
+        let page: ScanRequest = request(json!({
+            "TableName": table,
+            "FilterExpression": "#ttl < :now",
+            "ExpressionAttributeNames": {"#ttl": attribute},
+            "ExpressionAttributeValues": {":now": {"N": now.to_string()}},
+            "ExclusiveStartKey": start,
+        }))?;
+        let page = database.scan(page)?;
+        for item in page.items.unwrap_or_default() {
+            let key: Value =
+                keys.iter().filter_map(|name| Some((name.clone(), json!(item.get(name)?)))).collect();
+            // Unless it was given more time since it was read.
+            let delete: DeleteItemRequest = request(json!({
+                "TableName": table,
+                "Key": key,
+                "ConditionExpression": "#ttl < :now",
+                "ExpressionAttributeNames": {"#ttl": attribute},
+                "ExpressionAttributeValues": {":now": {"N": now.to_string()}},
+            }))?;
+            match database.delete_item(delete) {
+                Ok(_) => removed += 1,
+                Err(DynoxideError::ConditionalCheckFailedException(..)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match page.last_evaluated_key {
+            Some(last) => start = json!(last),
+            None => return Ok(removed),
+        }
     }
-    Ok(items.len())
 }
 
 fn key_names(database: &Database, table: &str) -> dynoxide::Result<Vec<String>> {
@@ -49,7 +69,6 @@ fn key_names(database: &Database, table: &str) -> dynoxide::Result<Vec<String>> 
 
 /// The engine's request types are read from the JSON that its HTTP server takes.
 fn request<T: DeserializeOwned>(json: Value) -> dynoxide::Result<T> {
-    serde_json::from_value(json).map_err(|error| {
-        dynoxide::DynoxideError::InternalServerError(format!("a request of our own: {error}"))
-    })
+    serde_json::from_value(json)
+        .map_err(|error| DynoxideError::InternalServerError(format!("a request of our own: {error}")))
 }

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
             post("runtime/init/error", r#"{"errorType":"Probe.Init","errorMessage":"no database"}"#);
             std::process::exit(1);
         }
-        Some("hang") => std::thread::sleep(Duration::from_secs(60)),
+        Some("hang") => std::thread::sleep(Duration::from_mins(1)),
         Some("raw") => raw(),
         _ => {}
     }

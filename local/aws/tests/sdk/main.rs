@@ -1,6 +1,7 @@
 //! What the emulated services promise, asked through the real AWS SDK.
 #![allow(missing_docs, clippy::pedantic, reason = "tests name what they promise")]
 
+mod cloud;
 mod events;
 mod runtime_api;
 mod sqs;
