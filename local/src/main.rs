@@ -27,8 +27,8 @@ struct Arguments {
     /// Where state is kept
     #[arg(long, env = "ARCANA_DATA_DIR", default_value = ".local")]
     data_dir: PathBuf,
-    /// Keep no state
-    #[arg(long, conflicts_with = "data_dir")]
+    /// Keep no state, whatever the data directory
+    #[arg(long)]
     memory: bool,
     /// Run the built binaries of this directory, one process for each concurrent invocation
     #[arg(long, value_name = "DIR")]
@@ -84,7 +84,7 @@ async fn main() -> ExitCode {
 async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let state = if arguments.memory { State::Memory } else { State::Directory(arguments.data_dir.clone()) };
     let kept = match &state {
-        State::Memory => "nowhere".to_owned(),
+        State::Memory => "memory only".to_owned(),
         State::Directory(directory) => directory.display().to_string(),
     };
     let options = Options {

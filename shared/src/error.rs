@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::input::{FieldError, Place};
 
@@ -81,6 +81,14 @@ pub struct Row {
     pub title: &'static str,
 }
 
+/// The members of a problem document that only some errors have.
+#[derive(Default, Serialize)]
+pub struct Members<'a> {
+    /// Every field at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<&'a [FieldError]>,
+}
+
 impl Error {
     /// A defect of ours.
     pub fn internal(cause: impl Into<Cause>) -> Self {
@@ -145,12 +153,11 @@ impl Error {
     }
 
     /// The members that this error adds to its problem document.
-    pub fn members(&self) -> Map<String, Value> {
-        let mut members = Map::new();
-        if let Self::InvalidType(errors) | Self::Validation(errors) = self {
-            members.insert("errors".to_owned(), json!(errors));
+    pub fn members(&self) -> Members<'_> {
+        match self {
+            Self::InvalidType(errors) | Self::Validation(errors) => Members { errors: Some(errors) },
+            _ => Members::default(),
         }
-        members
     }
 
     /// The headers that this error adds to its response.

@@ -166,9 +166,9 @@ impl Function {
         variables: Variables,
         clock: Clock,
     ) -> std::result::Result<Instance, StartError> {
-        let mut init = Init::new(variables, clock);
+        let mut init = Init::new(self.name, variables, clock);
         let running = (self.start)(&mut init);
-        init.finish(self.name).await?;
+        init.finish().await?;
         Ok(Instance { name: self.name, running })
     }
 }

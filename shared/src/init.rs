@@ -23,6 +23,7 @@ pub type Variables = BTreeMap<String, String>;
 
 /// What a starting function reads its configuration from.
 pub struct Init {
+    function: &'static str,
     variables: Variables,
     clock: Clock,
     aws: Aws,
@@ -54,7 +55,7 @@ impl<T> Deref for Secret<T> {
 }
 
 impl Init {
-    pub(crate) fn new(variables: Variables, clock: Clock) -> Self {
+    pub(crate) fn new(function: &'static str, variables: Variables, clock: Clock) -> Self {
         let mut faults = Vec::new();
         let mut required = |name: &str| required(&variables, name, &mut faults);
         let environment = Environment {
@@ -65,7 +66,7 @@ impl Init {
             endpoint: variables.get("AWS_ENDPOINT_URL").cloned(),
         };
         let aws = Aws::new(environment);
-        Self { variables, clock, aws, faults, secrets: Vec::new(), uses_dynamodb: false }
+        Self { function, variables, clock, aws, faults, secrets: Vec::new(), uses_dynamodb: false }
     }
 
     /// The variable `name`, which must not be empty.
@@ -124,6 +125,11 @@ impl Init {
         secret
     }
 
+    /// The name of the function that starts.
+    pub fn function(&self) -> &'static str {
+        self.function
+    }
+
     /// The clock that the function goes by.
     pub fn clock(&self) -> Clock {
         self.clock.clone()
@@ -141,8 +147,8 @@ impl Init {
     }
 
     /// Fetches the secrets and opens the connection, all at once, or reports every fault.
-    pub(crate) async fn finish(self, function: &'static str) -> Result<(), StartError> {
-        let Self { mut faults, secrets, aws, uses_dynamodb, .. } = self;
+    pub(crate) async fn finish(self) -> Result<(), StartError> {
+        let Self { function, mut faults, secrets, aws, uses_dynamodb, .. } = self;
         if faults.is_empty() {
             let connection = async {
                 // DynamoDB being away is the first request's problem, not a reason not to start.

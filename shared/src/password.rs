@@ -23,6 +23,8 @@ const LONG_ENOUGH: usize = 15;
 const MIN: usize = 8;
 /// Words of a name shorter than this say too little about who somebody is.
 const MIN_IDENTITY_WORD: usize = 4;
+/// Nor does a local part shorter than this: one letter would forbid nearly every password.
+const MIN_IDENTITY_LOCAL: usize = 3;
 
 impl NewPassword {
     /// Takes `text` as a new password of the person known by `name` and `email`, or names every
@@ -86,7 +88,10 @@ fn broken_rules(
 fn contains_identity(text: &str, name: Option<&str>, email: Option<&str>) -> bool {
     let text = text.to_lowercase();
     let email = email.and_then(|email| email.parse::<Email>().ok());
-    let local = email.as_ref().map(Email::local_part).filter(|local| text.contains(local));
+    let local = email
+        .as_ref()
+        .map(Email::local_part)
+        .filter(|local| local.chars().count() >= MIN_IDENTITY_LOCAL && text.contains(local));
     let name = name.unwrap_or_default().to_lowercase();
     local.is_some()
         || name

@@ -7,6 +7,7 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -42,16 +43,31 @@ struct Receipt {
 }
 
 impl Receipts {
-    /// Reads `RECEIPTS_TABLE`. `consumer` keeps the receipts of several consumers of one event apart.
-    pub fn init(init: &mut Init, consumer: &'static str) -> Self {
-        Self { client: init.dynamodb(), table: init.text("RECEIPTS_TABLE"), consumer, clock: init.clock() }
+    /// Reads `RECEIPTS_TABLE`. The function's name keeps the receipts of several consumers of one event
+    /// apart.
+    pub fn init(init: &mut Init) -> Self {
+        Self {
+            client: init.dynamodb(),
+            table: init.text("RECEIPTS_TABLE"),
+            consumer: init.function(),
+            clock: init.clock(),
+        }
     }
 
     /// Does `work` for `id` unless it was done before.
     ///
     /// While another delivery of the same work is under way this is [`Error::Busy`]: the message comes
     /// again later and finds it done, or lapsed.
-    pub async fn once(&self, id: Uuid, work: impl Future<Output = Result<()>>) -> Result<()> {
+    pub fn once<'a>(
+        &'a self,
+        id: Uuid,
+        work: impl Future<Output = Result<()>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<()>> {
+        // Boxed: a request of the SDK is large to move about.
+        Box::pin(self.claimed(id, work))
+    }
+
+    async fn claimed(&self, id: Uuid, work: impl Future<Output = Result<()>> + Send) -> Result<()> {
         let now = self.clock.now().seconds();
         let mut receipt = Receipt {
             id: format!("{}#{id}", self.consumer),

@@ -4,9 +4,9 @@ use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use lambda_http::aws_lambda_events;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::error::Members;
 use crate::request::Origin;
 
 /// An HTTP response: status, headers and a text body. It has no `Debug`: the body may hold tokens.
@@ -29,7 +29,7 @@ struct Problem<'a> {
     instance: &'a str,
     request_id: &'a str,
     #[serde(flatten)]
-    members: Map<String, Value>,
+    members: Members<'a>,
 }
 
 impl Response {

@@ -20,7 +20,7 @@ impl Consumer for UserRegistered {
     type Message = OnBus;
 
     fn init(init: &mut Init) -> Self {
-        Self { emails: Emails::init(init), receipts: Receipts::init(init, "events-user-registered") }
+        Self { emails: Emails::init(init), receipts: Receipts::init(init) }
     }
 
     async fn consume(&self, OnBus { detail: event }: OnBus, _: &Delivery) -> Result<()> {
@@ -33,7 +33,6 @@ impl Consumer for UserRegistered {
             mail: Mail::Welcome { user_id, email, name },
             correlation_id: event.correlation_id,
         };
-        // Boxed: the SDK's request is large to move about.
-        self.receipts.once(event.id, Box::pin(self.emails.send(&job))).await
+        self.receipts.once(event.id, self.emails.send(&job)).await
     }
 }

@@ -44,17 +44,12 @@ impl Consumer for EmailWorker {
     type Message = EmailJob;
 
     fn init(init: &mut Init) -> Self {
-        Self {
-            ses: init.aws().ses(),
-            receipts: Receipts::init(init, "email-worker"),
-            from: init.text("MAIL_FROM"),
-        }
+        Self { ses: init.aws().ses(), receipts: Receipts::init(init), from: init.text("MAIL_FROM") }
     }
 
     async fn consume(&self, job: EmailJob, _: &Delivery) -> Result<()> {
         let mail = write(&job.mail)?;
-        // Boxed: the SDK's request is large to move about.
-        self.receipts.once(job.id, Box::pin(self.send(mail))).await
+        self.receipts.once(job.id, self.send(mail)).await
     }
 }
 

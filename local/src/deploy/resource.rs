@@ -51,7 +51,14 @@ impl Deployment<'_> {
     async fn table(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
         let client = self.aws.dynamodb();
         let table = match client.describe_table().table_name(id).send().await {
-            Ok(found) => found.table,
+            Ok(found) => {
+                let same = found.table.as_ref().is_some_and(|table| is_as_described(table, properties));
+                if !same {
+                    let reason = "is there already with other keys, indexes or stream than the template says: remove the data directory";
+                    return Err(Unresolved::Invalid(reason.to_owned()));
+                }
+                found.table
+            }
             Err(error) if code(&error) == Some("ResourceNotFoundException") => {
                 let mut create = client
                     .create_table()
@@ -198,6 +205,26 @@ impl Deployment<'_> {
         self.scope.define(id, &arn.unwrap_or_default(), &[]);
         Ok(())
     }
+}
+
+/// Whether an existing table has the keys, indexes and stream that the template says.
+fn is_as_described(table: &TableDescription, properties: &Value) -> bool {
+    let names = |list: &Value, name: &str| {
+        let mut names: Vec<String> =
+            list.as_array().into_iter().flatten().map(|one| text(&one[name])).collect();
+        names.sort();
+        names
+    };
+    let mut keys: Vec<String> =
+        table.key_schema().iter().map(|key| key.attribute_name().to_owned()).collect();
+    keys.sort();
+    let indexes = table.global_secondary_indexes().iter();
+    let mut indexes: Vec<String> =
+        indexes.filter_map(|index| index.index_name().map(ToOwned::to_owned)).collect();
+    indexes.sort();
+    keys == names(&properties["KeySchema"], "AttributeName")
+        && indexes == names(&properties["GlobalSecondaryIndexes"], "IndexName")
+        && table.latest_stream_arn().is_some() != properties["StreamSpecification"].is_null()
 }
 
 fn code<E: aws_sdk_sqs::error::ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {

@@ -30,7 +30,7 @@ impl Mapping {
         let schedule: Schedule = match self.expression.parse() {
             Ok(schedule) => schedule,
             Err(error) => {
-                tracing::error!(schedule = self.id, %error, "never due");
+                tracing::error!(schedule = self.id, %error, "cannot be due");
                 return;
             }
         };
@@ -47,5 +47,7 @@ impl Mapping {
             }
             due = schedule.next_after(now().max(time));
         }
+        // Never due again is no end: only what failed ends.
+        std::future::pending().await
     }
 }

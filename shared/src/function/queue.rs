@@ -20,7 +20,6 @@ const LONGEST_WAIT: u32 = 900;
 pub(super) struct Queue<C> {
     consumer: C,
     sqs: aws_sdk_sqs::Client,
-    url: String,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +33,8 @@ struct Batch {
 struct Record {
     message_id: String,
     receipt_handle: String,
+    #[serde(rename = "eventSourceARN")]
+    queue_arn: String,
     body: String,
     attributes: Attributes,
 }
@@ -85,9 +86,8 @@ pub(super) struct ItemFailure {
 }
 
 impl<C: Consumer> Queue<C> {
-    /// Reads `QUEUE_URL`.
     pub(super) fn new(init: &mut Init) -> Self {
-        Self { consumer: C::init(init), sqs: init.aws().sqs(), url: init.text("QUEUE_URL") }
+        Self { consumer: C::init(init), sqs: init.aws().sqs() }
     }
 
     /// Handles one message; true where it need not come again.
@@ -116,7 +116,7 @@ impl<C: Consumer> Queue<C> {
         };
         if let Err(error) = &outcome {
             call.failed(error);
-            self.put_off(call, &record.receipt_handle, wait_after(attempt, error)).await;
+            self.put_off(call, &record.queue_arn, &record.receipt_handle, wait_after(attempt, error)).await;
         }
         tracing::info!(
             function = call.function,
@@ -135,14 +135,24 @@ impl<C: Consumer> Queue<C> {
 
     /// Has the message come again after `seconds` rather than after the queue's visibility timeout, which
     /// has to outlast a function that is killed.
-    async fn put_off(&self, call: Call<'_>, receipt_handle: &str, seconds: u32) {
-        let change = self.sqs.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);
+    async fn put_off(&self, call: Call<'_>, queue_arn: &str, receipt_handle: &str, seconds: u32) {
+        let Some(url) = queue_url(queue_arn) else { return };
+        let change = self.sqs.change_message_visibility().queue_url(url).receipt_handle(receipt_handle);
         let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
         if let Err(error) = change.visibility_timeout(seconds).send().await {
             // It comes again all the same, only later.
             call.failed(&error.into());
         }
     }
+}
+
+/// The URL of the queue that a record came from: what SQS knows it by, wherever its endpoint is.
+fn queue_url(arn: &str) -> Option<String> {
+    let mut parts = arn.split(':').skip(1);
+    let (partition, _, region) = (parts.next()?, parts.next()?, parts.next()?);
+    let (account, name) = (parts.next()?, parts.next()?);
+    let suffix = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    Some(format!("https://sqs.{region}.{suffix}/{account}/{name}"))
 }
 
 /// How long after its failed `attempt` a message is tried again, in seconds: 1, 2, 4 ... unless the error
