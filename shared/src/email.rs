@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::input::{Fault, Field, Raw};
+use crate::text::is_unsendable;
 
 /// An email address as an account is known by: trimmed, NFC, lower-cased.
 ///
@@ -56,7 +57,7 @@ impl FromStr for Email {
         // name is not part of an address.
         let options = Options::default().with_required_tld().without_domain_literal().without_display_text();
         if folded.contains(['"', '<', '>', ','])
-            || folded.chars().any(|c| c.is_whitespace() || c.is_control())
+            || folded.chars().any(|c| c.is_whitespace() || is_unsendable(c))
         {
             return Err(NotAnEmail::Malformed);
         }

@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 
 use crate::{Error, Result};
 
+/// Members of a body at most: no request has as many, and each is compared with all before it.
+const MOST_FIELDS: usize = 100;
+
 /// What is wrong with one field, as the `errors` member of a problem names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -137,6 +140,9 @@ impl<'de> Deserialize<'de> for Body<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
                 let mut fields: Vec<(String, &RawValue)> = Vec::new();
                 while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                    if fields.len() == MOST_FIELDS {
+                        return Err(de::Error::custom(format_args!("more than {MOST_FIELDS} members")));
+                    }
                     if fields.iter().any(|(known, _)| *known == key) {
                         return Err(de::Error::custom(format_args!("the key {key:?} stands twice")));
                     }
@@ -328,6 +334,8 @@ mod tests {
         ] {
             assert!(matches!(read(body), Err(Error::MalformedJson(_))), "{body:?} was taken");
         }
+        let wide: Vec<String> = (0..30_000).map(|n| format!("\"{n}\":0")).collect();
+        assert!(matches!(read(&format!("{{{}}}", wide.join(","))), Err(Error::MalformedJson(_))));
         let deep = format!("{{\"name\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(matches!(read(&deep), Err(Error::MalformedJson(_))));
         assert!(matches!(read("[]"), Err(Error::InvalidType(_))));

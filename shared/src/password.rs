@@ -1,9 +1,12 @@
 //! Passwords: which ones are taken, and how they are kept.
 
+use std::num::NonZero;
 use std::sync::LazyLock;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+
+use tokio::sync::Semaphore;
 
 use crate::email::Email;
 use crate::input::{Fault, Field, Raw};
@@ -118,13 +121,28 @@ fn hash_blocking(text: &str) -> Result<Hash> {
     Ok(Hash(hash.to_string()))
 }
 
-/// Hashes a new password, some 20 ms of CPU, away from the async executor.
+/// As many hashes at once as there are processors: each takes 19 MiB, and more would only be slower.
+static PROCESSORS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)));
+
+/// Runs some 20 ms of CPU away from the async executor.
+async fn work<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let permit = PROCESSORS.acquire().await.map_err(Error::internal)?;
+    let done = tokio::task::spawn_blocking(move || {
+        // Held by the work and not by who waits for it: that one may give up.
+        let _permit = permit;
+        work()
+    });
+    done.await.map_err(Error::internal)?
+}
+
+/// Hashes a new password.
 pub async fn hash(password: NewPassword) -> Result<Hash> {
-    tokio::task::spawn_blocking(move || hash_blocking(&password.0)).await.map_err(Error::internal)?
+    work(move || hash_blocking(&password.0)).await
 }
 
 /// Whether `password` is the one that `hash` was made of. Without a hash the answer is no, after the
-/// same work. Runs away from the async executor.
+/// same work.
 pub async fn verify(password: Password, hash: Option<Hash>) -> Result<bool> {
     let verify = move || {
         let known = hash.is_some();
@@ -132,7 +150,7 @@ pub async fn verify(password: Password, hash: Option<Hash>) -> Result<bool> {
         let hash = PasswordHash::new(&hash.0).map_err(Error::internal)?;
         Ok(ARGON2.verify_password(password.0.as_bytes(), &hash).is_ok() && known)
     };
-    tokio::task::spawn_blocking(verify).await.map_err(Error::internal)?
+    work(verify).await
 }
 
 /// Makes the hash of nobody's password ahead of the first login that needs it.

@@ -25,6 +25,13 @@ impl Field for Name {
     }
 }
 
+/// Whether a character has no business in a line of text: control characters, and the two that no message of
+/// a queue may have, however it is written
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
+pub fn is_unsendable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
 /// One line of text of 1 to `max` characters, trimmed.
 ///
 /// A control character (NUL, CR, LF ...) is refused rather than removed: it has no business in a
@@ -37,8 +44,21 @@ pub fn line(text: &str, max: usize) -> Result<String, Fault> {
     if text.chars().count() > max {
         return Err(Fault::invalid("TOO_LONG", format!("must have at most {max} characters")));
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(is_unsendable) {
         return Err(Fault::invalid("INVALID_FORMAT", "must not contain control characters"));
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_character_that_a_header_or_a_queue_refuses() {
+        for text in ["a\0b", "a\r\nBcc: b", "a\u{85}b", "\u{fffe}", "\u{ffff}"] {
+            assert!(line(text, 255).is_err(), "{text:?} was taken");
+        }
+        assert_eq!(line("  Ada \u{1f680}\u{fffd} ", 255).unwrap(), "Ada \u{1f680}\u{fffd}");
+    }
 }

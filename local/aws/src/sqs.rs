@@ -57,13 +57,14 @@ impl Sqs {
         format!("{}/{ACCOUNT}/{name}", self.endpoint)
     }
 
-    /// Shows every message again that was in flight: for a start after a crash, when its receivers are
-    /// known to be gone.
+    /// Shows every message again that was in flight, and takes the lost receive off its count: for a start
+    /// after a crash, when its receivers are known to be gone. Kills alone never fill a dead-letter queue.
     pub fn release_in_flight(&self) -> rusqlite::Result<()> {
         let now = self.clock.now_ms();
         self.store.transaction(|tx| {
             tx.execute(
-                "UPDATE sqs_message SET visible_ms = ?1 WHERE receipt IS NOT NULL AND visible_ms > ?1",
+                "UPDATE sqs_message SET visible_ms = ?1, receive_count = MAX(receive_count - 1, 0)
+                 WHERE receipt IS NOT NULL AND visible_ms > ?1",
                 [now],
             )?;
             Ok(())

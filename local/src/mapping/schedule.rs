@@ -48,6 +48,6 @@ impl Mapping {
             due = schedule.next_after(now().max(time));
         }
         // Never due again is no end: only what failed ends.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -811,3 +811,22 @@ async fn a_backlog_is_worked_off_at_thousands_of_messages_a_second() {
         assert!(began.elapsed() < Duration::from_secs(20));
     }
 }
+
+#[tokio::test]
+async fn a_restart_takes_a_lost_receive_off_the_count() {
+    let cloud = Cloud::new().await;
+    let url = cloud.queue("jobs", |_| {});
+    cloud.sqs.send("jobs", NewMessage::new("job")).unwrap();
+    for _ in 0..5 {
+        let received = cloud
+            .client
+            .receive_message()
+            .queue_url(&url)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let messages = received.send().await.unwrap().messages.unwrap();
+        let count = &messages[0].attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount];
+        assert_eq!(count, "1");
+        // The receiver is killed and its emulator starts again.
+        cloud.sqs.release_in_flight().unwrap();
+    }
+}
