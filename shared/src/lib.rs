@@ -9,7 +9,7 @@
 //! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
 //!    (what a client holds), [`keys`] (what signs it);
 //! 4. the function runtime: [`function`] (the five entry kinds), [`init`] (configuration and
-//!    clients, read once), [`request`], [`response`], [`input`], [`caller`] and [`error`].
+//!    clients, read once), [`request`], [`response`], [`mod@input`], [`caller`] and [`error`].
 //!
 //! A binary is three lines: it calls [`run`] with its [`Function`].
 
