@@ -235,6 +235,18 @@ impl Call<'_> {
         })
     }
 
+    /// Does `work`; one that panics or takes longer than [`GIVE_UP`] is an error.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match AssertUnwindSafe(tokio::time::timeout(GIVE_UP, work)).catch_unwind().await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(elapsed)) => Err(Error::NoReply(elapsed.into())),
+            Err(panic) => {
+                log_panic(self.function, self.request_id, &*panic);
+                Err(Error::internal("panicked"))
+            }
+        }
+    }
+
     fn failed(&self, error: &Error) -> Failure {
         tracing::error!(
             function = self.function,

@@ -222,7 +222,7 @@ mod ttl;
 /// loopback; systems that have only the one fall back to it.
 async fn hidden_listener() -> std::io::Result<TcpListener> {
     let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
-    match TcpListener::bind(((Ipv4Addr::new(127, a, b, c.clamp(2, 254))), 0)).await {
+    match TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(2, 254)), 0)).await {
         Ok(listener) => Ok(listener),
         Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
     }

@@ -1,16 +1,14 @@
 //! Entry kind http: an API Gateway event in, an API Gateway response out, whatever happens between.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use lambda_http::aws_lambda_events;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Call, Endpoint, Failure, GIVE_UP, Running, answer, log_panic};
+use super::{Call, Endpoint, Failure, Running, answer};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::init::Init;
@@ -58,16 +56,7 @@ impl<E: Endpoint> Http<E> {
 
     /// The endpoint's answer, or what stands for it when it panics or takes too long.
     async fn respond(&self, request: Result<Request>, origin: &Origin, call: Call<'_>) -> Response {
-        let bounded = tokio::time::timeout(GIVE_UP, self.handle(request));
-        let outcome = match AssertUnwindSafe(bounded).catch_unwind().await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(elapsed)) => Err(Error::unavailable(elapsed)),
-            Err(panic) => {
-                log_panic(call.function, call.request_id, &*panic);
-                Err(Error::internal("panicked"))
-            }
-        };
-        outcome.unwrap_or_else(|error| {
+        call.bounded(self.handle(request)).await.unwrap_or_else(|error| {
             if error.row().status.is_server_error() {
                 call.failed(&error);
             }

@@ -1,16 +1,14 @@
 //! Entry kind queue: a batch of SQS messages, answered with the ids of those that failed.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Call, Consumer, Failure, GIVE_UP, Running, answer, log_panic};
+use super::{Call, Consumer, Failure, Running, answer};
 use crate::init::Init;
 use crate::{Error, Result};
 
@@ -105,15 +103,7 @@ impl<C: Consumer> Queue<C> {
             })?;
             self.consumer.consume(message, &delivery).await
         };
-        let bounded = tokio::time::timeout(GIVE_UP, work);
-        let outcome = match AssertUnwindSafe(bounded).catch_unwind().await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(elapsed)) => Err(Error::NoReply(elapsed.into())),
-            Err(panic) => {
-                log_panic(call.function, call.request_id, &*panic);
-                Err(Error::internal("panicked"))
-            }
-        };
+        let outcome = call.bounded(work).await;
         if let Err(error) = &outcome {
             call.failed(error);
             self.put_off(call, &record.queue_arn, &record.receipt_handle, wait_after(attempt, error)).await;
