@@ -146,6 +146,11 @@ impl Deployment<'_> {
         {
             return Ok(());
         }
+        for other in listed(&resource["DependsOn"]) {
+            if !self.scope.has(&other) {
+                return Err(Unresolved::NotYet(other));
+            }
+        }
         let kind = text(&resource["Type"]);
         if kind == "AWS::Serverless::Function" {
             return self.function(id, resource, starter).await;
@@ -210,6 +215,15 @@ impl Deployment<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A property that is one name or a list of them.
+fn listed(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(names) => names.iter().map(text).collect(),
+        name => vec![text(name)],
     }
 }
 

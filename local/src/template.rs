@@ -28,9 +28,18 @@ pub enum Unresolved {
     Invalid(String),
 }
 
-/// What parameters of the template mean on a laptop, where they have no default.
-const LOCAL_PARAMETERS: [(&str, &str); 3] =
-    [("AppBaseUrl", "http://localhost:3000"), ("MailFrom", "no-reply@arcana.localhost"), ("Commit", "local")];
+/// What parameters of the template mean on a laptop: where they have no default, or one for many addresses.
+const LOCAL_PARAMETERS: [(&str, &str); 6] = [
+    ("AppBaseUrl", "http://localhost:3000"),
+    ("MailFrom", "no-reply@arcana.localhost"),
+    ("Commit", "local"),
+    ("LoginFailuresPerAddress", WIDE),
+    ("RegistrationsPerAddress", WIDE),
+    ("MailRequestsPerAddress", WIDE),
+];
+
+/// What an address may do on a laptop: everybody there has the same one.
+const WIDE: &str = "1000000";
 
 impl Template {
     /// Reads the file at `path` and chooses `parameters` over the template's defaults.
@@ -192,6 +201,11 @@ impl Scope<'_> {
         for (name, value) in attributes {
             self.attributes.insert((resource.to_owned(), (*name).to_owned()), json!(value));
         }
+    }
+
+    /// Whether a resource has been made.
+    pub fn has(&self, resource: &str) -> bool {
+        self.refs.contains_key(resource)
     }
 
     /// Whether the condition `name` of the template holds.

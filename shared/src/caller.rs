@@ -2,18 +2,32 @@
 //!
 //! An endpoint names its [`Caller`] type; the runtime lets the caller in and hands it over, so no
 //! handler can forget to ask.
+//!
+//! A token that is well signed may belong to a session that has ended, which only the database knows. An
+//! endpoint that reads works while the runtime looks, and its answer is withheld until the session is known to
+//! stand. One that writes takes the session's and the user's state along as conditions of its own transaction
+//! ([`SignedIn::write`]); if it wrote nothing, the runtime looks before it answers. Either way no answer goes to
+//! a dead session, without a round trip of its own.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_sdk_dynamodb::Client;
+use tokio::sync::OnceCell;
+
+use crate::clock::Clock;
+use crate::id::{SessionId, UserId};
 use crate::init::Init;
 use crate::request::Request;
 use crate::sessions::{Session, Sessions};
 use crate::time::Timestamp;
-use crate::token::Verifier;
-use crate::users::{User, Users};
+use crate::token::{Claims, Verifier};
+use crate::transaction::{self, Condition, Item, Step, Written};
+use crate::users::{Role, User, Users};
 use crate::{Error, Result};
 
-/// Whom an endpoint lets in: what the template's and the API document's view is held against.
+/// Whom an endpoint lets in: what the template's view is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody; an `Authorization` header is not looked at.
@@ -22,6 +36,8 @@ pub enum Access {
     Visitor,
     /// Whoever has a live session.
     SignedIn,
+    /// Whoever has a live session and the role `admin`.
+    Admin,
 }
 
 /// A kind of caller and how it is let in.
@@ -34,12 +50,11 @@ pub trait Caller: Sized + Send + 'static {
     /// Takes what it takes to decide.
     fn guard(init: &mut Init) -> Self::Guard;
 
-    /// Lets the caller of `request` in, or refuses.
-    fn admit(
-        guard: &Self::Guard,
-        request: &Request,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Self>> + Send;
+    /// Lets the caller of `request` in, or refuses. Whether its session stands is still to be seen.
+    fn admit(guard: &Self::Guard, request: &Request) -> impl Future<Output = Result<Self>> + Send;
+
+    /// The session that is still to be looked at.
+    fn session(&self) -> Option<SignedIn>;
 }
 
 /// Everybody, unasked: for what touches no data (health, the public keys, the fallback).
@@ -48,33 +63,126 @@ pub struct Anyone;
 /// Everybody, but a token that is sent must be a good one: a bad token is refused, never anonymous.
 pub struct Visitor(pub Option<SignedIn>);
 
-/// A user with a live session. It has no `Debug`.
+/// A user with a session. It has no `Debug`.
+#[derive(Clone)]
 pub struct SignedIn {
-    /// The account, as it was read for this request.
+    guard: Arc<Guard>,
+    claims: Arc<Claims>,
+    now: Timestamp,
+    read: Arc<OnceCell<Account>>,
+    held: Arc<AtomicBool>,
+}
+
+/// A user with a session and the role `admin`.
+pub struct Admin(pub SignedIn);
+
+/// A live session and its user. It has no `Debug`.
+#[derive(Clone)]
+pub struct Account {
+    /// The account.
     pub user: User,
     /// The session that the access token belongs to.
     pub session: Session,
 }
 
-/// Checks an access token and its session.
-pub struct SessionGuard {
+/// Checks access tokens and their sessions.
+pub struct Guard {
     verifier: Verifier,
     users: Users,
     sessions: Sessions,
+    client: Client,
+    clock: Clock,
 }
 
-impl SessionGuard {
-    fn init(init: &mut Init) -> Self {
-        Self { verifier: Verifier::init(init), users: Users::init(init), sessions: Sessions::init(init) }
+impl Guard {
+    fn init(init: &mut Init) -> Arc<Self> {
+        Arc::new(Self {
+            verifier: Verifier::init(init),
+            users: Users::init(init),
+            sessions: Sessions::init(init),
+            client: init.dynamodb(),
+            clock: init.clock(),
+        })
+    }
+}
+
+impl SignedIn {
+    fn admit(guard: &Arc<Guard>, token: &str) -> Result<Self> {
+        let now = guard.clock.now();
+        let claims = guard.verifier.verify(token, now)?;
+        Ok(Self {
+            guard: Arc::clone(guard),
+            claims: Arc::new(claims),
+            now,
+            read: Arc::default(),
+            held: Arc::default(),
+        })
     }
 
-    async fn check(&self, token: &str, now: Timestamp) -> Result<SignedIn> {
-        let claims = self.verifier.verify(token, now)?;
-        match self.sessions.with_user(&self.users, claims.sub, claims.sid).await? {
-            Some((session, user)) if session.is_alive(&user, now) => Ok(SignedIn { user, session }),
+    /// Who calls.
+    pub fn user_id(&self) -> UserId {
+        self.claims.sub
+    }
+
+    /// From which session.
+    pub fn session_id(&self) -> SessionId {
+        self.claims.sid
+    }
+
+    /// The user's number when the session began.
+    pub fn auth_version(&self) -> u64 {
+        self.claims.auth_version
+    }
+
+    /// The session and its user, read once for a request, strongly consistent, in one round trip.
+    pub async fn account(&self) -> Result<&Account> {
+        self.read.get_or_try_init(|| self.look()).await
+    }
+
+    /// The session and its user as they are now.
+    pub async fn look(&self) -> Result<Account> {
+        let Guard { sessions, users, .. } = &*self.guard;
+        match sessions.with_user(users, self.user_id(), self.session_id()).await? {
+            Some((session, user)) if session.is_alive(&user, self.now) => Ok(Account { user, session }),
             _ => Err(Error::InvalidAccessToken("its session has ended")),
         }
     }
+
+    /// Writes `steps` in one transaction that holds only while the session stands. A step about the caller's own
+    /// user or session takes the condition along.
+    ///
+    /// A step that was refused is the error that it says, but [`Error::InvalidAccessToken`] comes before it.
+    pub async fn write(&self, mut steps: Vec<Step>) -> Result<()> {
+        let Guard { sessions, users, client, .. } = &*self.guard;
+        let (user, session) = (self.user_id(), self.session_id());
+        hold(&mut steps, users.table(), Users::key(user), Users::may_log_in(self.auth_version()))?;
+        hold(&mut steps, sessions.table(), Sessions::key(user, session), Sessions::stands(self.now))?;
+        match transaction::write(client, steps).await? {
+            Written::Committed => {
+                self.held.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Written::Refused(refused) => {
+                self.look().await?;
+                self.held.store(true, Ordering::Relaxed);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Sees to it that the session stands, unless a transaction has held to it.
+    pub(crate) async fn confirm(&self) -> Result<()> {
+        if self.held.load(Ordering::Relaxed) { Ok(()) } else { self.account().await.map(drop) }
+    }
+}
+
+/// Adds a condition to the step about an item, or a check where there is no such step.
+fn hold(steps: &mut Vec<Step>, table: &str, key: Item, condition: Condition) -> Result<()> {
+    match steps.iter_mut().find(|step| step.is_about(table, &key)) {
+        Some(step) => step.require(condition),
+        None => steps.push(Step::check(table, key, condition)?),
+    }
+    Ok(())
 }
 
 impl Caller for Anyone {
@@ -83,36 +191,69 @@ impl Caller for Anyone {
 
     fn guard(_: &mut Init) {}
 
-    async fn admit((): &(), _: &Request, _: Timestamp) -> Result<Self> {
+    async fn admit((): &(), _: &Request) -> Result<Self> {
         Ok(Self)
+    }
+
+    fn session(&self) -> Option<SignedIn> {
+        None
     }
 }
 
 impl Caller for Visitor {
     const ACCESS: Access = Access::Visitor;
-    type Guard = SessionGuard;
+    type Guard = Arc<Guard>;
 
-    fn guard(init: &mut Init) -> SessionGuard {
-        SessionGuard::init(init)
+    fn guard(init: &mut Init) -> Arc<Guard> {
+        Guard::init(init)
     }
 
-    async fn admit(guard: &SessionGuard, request: &Request, now: Timestamp) -> Result<Self> {
-        match request.bearer()? {
-            Some(token) => Ok(Self(Some(guard.check(token, now).await?))),
-            None => Ok(Self(None)),
-        }
+    async fn admit(guard: &Arc<Guard>, request: &Request) -> Result<Self> {
+        let token = request.bearer()?;
+        token.map(|token| SignedIn::admit(guard, token)).transpose().map(Self)
+    }
+
+    fn session(&self) -> Option<SignedIn> {
+        self.0.clone()
     }
 }
 
 impl Caller for SignedIn {
     const ACCESS: Access = Access::SignedIn;
-    type Guard = SessionGuard;
+    type Guard = Arc<Guard>;
 
-    fn guard(init: &mut Init) -> SessionGuard {
-        SessionGuard::init(init)
+    fn guard(init: &mut Init) -> Arc<Guard> {
+        Guard::init(init)
     }
 
-    async fn admit(guard: &SessionGuard, request: &Request, now: Timestamp) -> Result<Self> {
-        guard.check(request.bearer()?.ok_or(Error::Unauthenticated)?, now).await
+    async fn admit(guard: &Arc<Guard>, request: &Request) -> Result<Self> {
+        SignedIn::admit(guard, request.bearer()?.ok_or(Error::Unauthenticated)?)
+    }
+
+    fn session(&self) -> Option<SignedIn> {
+        Some(self.clone())
+    }
+}
+
+impl Caller for Admin {
+    const ACCESS: Access = Access::Admin;
+    type Guard = Arc<Guard>;
+
+    fn guard(init: &mut Init) -> Arc<Guard> {
+        Guard::init(init)
+    }
+
+    async fn admit(guard: &Arc<Guard>, request: &Request) -> Result<Self> {
+        let caller = <SignedIn as Caller>::admit(guard, request).await?;
+        // The token's roles are the user's for as long as the session stands: a change of roles ends it.
+        if !caller.claims.roles.contains(&Role::Admin) {
+            caller.confirm().await?;
+            return Err(Error::Forbidden);
+        }
+        Ok(Self(caller))
+    }
+
+    fn session(&self) -> Option<SignedIn> {
+        Some(self.0.clone())
     }
 }

@@ -4,13 +4,15 @@
 //! account by one read, and keeps password hashes out of the users' stream.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use crate::email::Email;
 use crate::id::UserId;
 use crate::init::Init;
 use crate::password::Hash;
+use crate::transaction::{Condition, Item, Step};
 use crate::{Error, Result};
 
 /// The password of an account. It has no `Debug`.
@@ -23,8 +25,9 @@ pub struct Credential {
     pub user_id: UserId,
     /// The password's hash.
     pub password_hash: Hash,
-    /// The number of writes: a login holds its transaction to the one that it read.
-    pub version: u64,
+    /// The number of passwords: a login holds its transaction to the one that it read. The same password
+    /// hashed anew is the same.
+    pub password_version: u64,
 }
 
 /// The `credentials` table.
@@ -40,35 +43,61 @@ impl Credentials {
         Self { client: init.dynamodb(), table: init.text("CREDENTIALS_TABLE") }
     }
 
+    fn key(email: &Email) -> Item {
+        [("email".to_owned(), AttributeValue::S(email.to_string()))].into()
+    }
+
     /// Reads the credential of `email`, strongly consistent.
     pub async fn get(&self, email: &Email) -> Result<Option<Credential>> {
-        let key = AttributeValue::S(email.to_string());
-        let get = self.client.get_item().table_name(&self.table).key("email", key);
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(Self::key(email)));
         let item = get.consistent_read(true).send().await?.item;
         item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
     }
 
     /// Stores a credential under an address that nobody has, as part of a transaction.
-    pub fn insert(&self, credential: &Credential) -> Result<TransactWriteItem> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(serde_dynamo::to_item(credential).map_err(Error::internal)?))
-            .condition_expression("attribute_not_exists(email)")
-            .build()
-            .map_err(Error::internal)?;
-        Ok(TransactWriteItem::builder().put(put).build())
+    pub fn insert(&self, credential: &Credential) -> Result<Step> {
+        let item = serde_dynamo::to_item(credential).map_err(Error::internal)?;
+        let condition = Condition::new("attribute_not_exists(email)");
+        let step = Step::put(&self.table, Self::key(&credential.email), item, condition)?;
+        Ok(step.or(Error::EmailAlreadyRegistered))
     }
 
-    /// Holds a transaction to the credential being as it was read.
-    pub fn check_unchanged(&self, credential: &Credential) -> Result<TransactWriteItem> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .key("email", AttributeValue::S(credential.email.to_string()))
-            .condition_expression("#version = :version")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":version", AttributeValue::N(credential.version.to_string()))
-            .build()
-            .map_err(Error::internal)?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+    /// Sets a new password in place of the one that was read, as part of a transaction.
+    pub fn set_password(&self, read: &Credential, hash: &Hash) -> Result<Step> {
+        let condition = Self::unchanged(read).text(":hash", hash.phc()).number(":one", 1);
+        let change = "SET passwordHash = :hash, passwordVersion = passwordVersion + :one";
+        Step::update(&self.table, Self::key(&read.email), change, condition)
+    }
+
+    /// Removes a credential, as part of a transaction: the address is free again.
+    pub fn remove(&self, read: &Credential) -> Result<Step> {
+        Step::delete(&self.table, Self::key(&read.email), Self::unchanged(read))
+    }
+
+    /// Holds a transaction to the password being the one that was read.
+    pub fn check_unchanged(&self, read: &Credential) -> Result<Step> {
+        Step::check(&self.table, Self::key(&read.email), Self::unchanged(read))
+    }
+
+    fn unchanged(read: &Credential) -> Condition {
+        Condition::new("userId = :userId AND passwordVersion = :version")
+            .text(":userId", read.user_id)
+            .number(":version", read.password_version)
+    }
+
+    /// Stores another hash of the same password, unless it was changed meanwhile.
+    pub async fn rehash(&self, read: &Credential, hash: &Hash) -> Result<()> {
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(Self::key(&read.email)));
+        let update = update.update_expression("SET passwordHash = :hash");
+        let update = update.condition_expression("passwordHash = :read");
+        let update = update.expression_attribute_values(":hash", AttributeValue::S(hash.phc().to_owned()));
+        let read = AttributeValue::S(read.password_hash.phc().to_owned());
+        let Err(error) = update.expression_attribute_values(":read", read).send().await else {
+            return Ok(());
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            _ => Err(error.into()),
+        }
     }
 }

@@ -36,9 +36,30 @@ pub enum Error {
     /// The access token is not valid, or no longer.
     #[error("access token refused: {0}")]
     InvalidAccessToken(&'static str),
+    /// The caller's session stands, but its user may not do this.
+    #[error("forbidden")]
+    Forbidden,
     /// Email and password do not belong together, or the account may not log in.
     #[error("wrong email or password")]
     LoginFailed,
+    /// The password that a signed-in user gave is not the account's.
+    #[error("wrong current password")]
+    WrongPassword,
+    /// The refresh token was not issued here, has expired, or its session has ended.
+    #[error("refresh token refused")]
+    InvalidRefreshToken,
+    /// The token of a link was not issued here, has expired, or was used or replaced.
+    #[error("one-time token refused")]
+    InvalidOneTimeToken,
+    /// Too many attempts: another one is let through after this many seconds.
+    #[error("too many attempts, the next in {seconds} s")]
+    TooManyRequests {
+        /// When to try again.
+        seconds: i64,
+    },
+    /// The only active admin there is would be none any more.
+    #[error("the last active admin")]
+    LastAdmin,
     /// There is no such thing; holds what ("User", "Product", "File", "Route").
     #[error("{0} not found")]
     NotFound(&'static str),
@@ -54,6 +75,9 @@ pub enum Error {
     /// The body is of another content type than this.
     #[error("content type is not {0}")]
     UnsupportedMediaType(&'static str),
+    /// What was read changed before it was written, at every try.
+    #[error("changed between reading and writing")]
+    Changed,
     /// Another delivery of the same work is under way, for this many seconds at most.
     #[error("the same work is under way for {seconds} s at most")]
     Busy {
@@ -114,7 +138,13 @@ impl Error {
             Self::Validation(_) => (422, "VALIDATION_FAILED", "The request is invalid"),
             Self::Unauthenticated => (401, "UNAUTHENTICATED", "Authentication is required"),
             Self::InvalidAccessToken(_) => (401, "UNAUTHENTICATED", "The access token is not valid"),
+            Self::InvalidRefreshToken => (401, "TOKEN_EXPIRED", "The refresh token is not valid"),
+            Self::Forbidden => (403, "FORBIDDEN", "This is not allowed"),
             Self::LoginFailed => (401, "INVALID_CREDENTIALS", "The credentials are not valid"),
+            Self::WrongPassword => (400, "INVALID_CREDENTIALS", "The password is not right"),
+            Self::InvalidOneTimeToken => (400, "INVALID_TOKEN", "The link is not valid"),
+            Self::LastAdmin => (409, "LAST_ADMIN", "The last admin has to stay"),
+            Self::TooManyRequests { .. } => (429, "TOO_MANY_REQUESTS", "Too many attempts"),
             Self::NotFound(_) => (404, "NOT_FOUND", "Not found"),
             Self::MethodNotAllowed(_) => (405, "METHOD_NOT_ALLOWED", "The method is not allowed here"),
             Self::EmailAlreadyRegistered => (409, "EMAIL_ALREADY_REGISTERED", "The email address is taken"),
@@ -122,7 +152,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => {
                 (415, "UNSUPPORTED_MEDIA_TYPE", "The content type is not supported")
             }
-            Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
+            Self::Changed | Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 (503, "UNAVAILABLE", "The service is unavailable for a moment")
             }
             Self::Internal(_) => (500, "INTERNAL", "Something went wrong on our side"),
@@ -139,12 +169,21 @@ impl Error {
             Self::Validation(errors) => summary(errors, "is not valid"),
             Self::Unauthenticated => "Send an access token as \"Authorization: Bearer ...\"".to_owned(),
             Self::InvalidAccessToken(_) => "The access token is invalid, expired or revoked".to_owned(),
+            Self::Forbidden => "Your role does not allow this".to_owned(),
             Self::LoginFailed => "Invalid email or password".to_owned(),
+            Self::WrongPassword => "Current password is incorrect".to_owned(),
+            Self::InvalidRefreshToken => "Invalid or expired refresh token".to_owned(),
+            Self::InvalidOneTimeToken => {
+                "The link is invalid, expired, used or replaced by a newer one".to_owned()
+            }
+            Self::TooManyRequests { seconds } => format!("Too many attempts. Try again in {seconds} s"),
+            Self::LastAdmin => "The last active admin cannot be demoted, suspended or deleted".to_owned(),
             Self::NotFound(what) => format!("{what} not found"),
             Self::MethodNotAllowed(allow) => format!("This path allows {allow}"),
             Self::EmailAlreadyRegistered => "Email already registered".to_owned(),
             Self::PayloadTooLarge(limit) => format!("The request body must have at most {limit} bytes"),
             Self::UnsupportedMediaType(wanted) => format!("Send the body as {wanted}"),
+            Self::Changed => "Others are changing the same thing. Try again".to_owned(),
             Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 "A service that this request needs does not answer. Try again".to_owned()
             }
@@ -164,18 +203,25 @@ impl Error {
     pub fn header(&self) -> Option<(http::HeaderName, String)> {
         let challenge = |text: &str| Some((http::header::WWW_AUTHENTICATE, text.to_owned()));
         match self {
-            Self::Unauthenticated | Self::LoginFailed => challenge("Bearer"),
+            Self::Unauthenticated | Self::LoginFailed | Self::InvalidRefreshToken => challenge("Bearer"),
             // RFC 6750, section 3.1: only a request that sent a token hears what is wrong with it.
             Self::InvalidAccessToken(_) => challenge("Bearer error=\"invalid_token\""),
             Self::MethodNotAllowed(allow) => Some((http::header::ALLOW, allow.clone())),
             Self::Busy { seconds } => Some((http::header::RETRY_AFTER, seconds.to_string())),
-            Self::NoReply(_) | Self::Unavailable(_) => Some((http::header::RETRY_AFTER, "1".to_owned())),
+            Self::TooManyRequests { seconds } => Some((http::header::RETRY_AFTER, seconds.to_string())),
+            Self::Changed | Self::NoReply(_) | Self::Unavailable(_) => {
+                Some((http::header::RETRY_AFTER, "1".to_owned()))
+            }
             Self::MalformedJson(_)
             | Self::MalformedRequest(_)
             | Self::InvalidType(_)
             | Self::Validation(_)
             | Self::NotFound(_)
+            | Self::Forbidden
+            | Self::WrongPassword
+            | Self::InvalidOneTimeToken
             | Self::EmailAlreadyRegistered
+            | Self::LastAdmin
             | Self::PayloadTooLarge(_)
             | Self::UnsupportedMediaType(_)
             | Self::Internal(_) => None,

@@ -7,6 +7,7 @@ use crate::email::Email;
 use crate::function::{Label, Message};
 use crate::id::{SessionId, UserId, derived};
 use crate::time::Timestamp;
+use crate::users::{Role, Status};
 
 /// EventBridge's `Source` of every event.
 pub const SOURCE: &str = "arcana";
@@ -46,6 +47,74 @@ pub enum Fact {
         /// Whose account.
         user_id: UserId,
     },
+    /// Somebody tried to log in to an account with a wrong password, or while it is suspended.
+    #[serde(rename = "auth.login_failed")]
+    LoginFailed {
+        /// Whose account.
+        user_id: UserId,
+    },
+    /// An account has another password.
+    #[serde(rename = "auth.password_changed")]
+    PasswordChanged {
+        /// Whose account.
+        user_id: UserId,
+    },
+    /// Somebody asked for a link to set a new password.
+    #[serde(rename = "auth.password_reset_requested")]
+    PasswordResetRequested {
+        /// Whose account.
+        user_id: UserId,
+    },
+    /// A user asked for another link to verify an address.
+    #[serde(rename = "auth.verification_requested")]
+    VerificationRequested {
+        /// Whose account.
+        user_id: UserId,
+    },
+    /// A user has shown that an address is theirs.
+    #[serde(rename = "auth.email_verified")]
+    EmailVerified {
+        /// Whose account.
+        user_id: UserId,
+    },
+    /// A refresh token was used that had been exchanged before: the session was ended.
+    #[serde(rename = "auth.token_reuse_detected")]
+    TokenReuseDetected {
+        /// Whose account.
+        user_id: UserId,
+        /// Which session.
+        session_id: SessionId,
+    },
+    /// A user logged out, of one session or of all.
+    #[serde(rename = "auth.logged_out")]
+    LoggedOut {
+        /// Whose account.
+        user_id: UserId,
+        /// Which session.
+        session_id: SessionId,
+    },
+    /// An account may do other things than before.
+    #[serde(rename = "user.roles_changed")]
+    RolesChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// What it may do now.
+        roles: Vec<Role>,
+    },
+    /// An account was suspended, or no longer is.
+    #[serde(rename = "user.status_changed")]
+    StatusChanged {
+        /// Whose account.
+        user_id: UserId,
+        /// What it is now.
+        status: Status,
+    },
+    /// An account was deleted.
+    #[serde(rename = "user.deleted")]
+    UserDeleted {
+        /// Whose account.
+        user_id: UserId,
+    },
 }
 
 impl Fact {
@@ -54,6 +123,34 @@ impl Fact {
         match self {
             Self::UserRegistered { .. } => "auth.user_registered",
             Self::LoginSuccess { .. } => "auth.login_success",
+            Self::LoginFailed { .. } => "auth.login_failed",
+            Self::PasswordChanged { .. } => "auth.password_changed",
+            Self::PasswordResetRequested { .. } => "auth.password_reset_requested",
+            Self::VerificationRequested { .. } => "auth.verification_requested",
+            Self::EmailVerified { .. } => "auth.email_verified",
+            Self::TokenReuseDetected { .. } => "auth.token_reuse_detected",
+            Self::LoggedOut { .. } => "auth.logged_out",
+            Self::RolesChanged { .. } => "user.roles_changed",
+            Self::StatusChanged { .. } => "user.status_changed",
+            Self::UserDeleted { .. } => "user.deleted",
+        }
+    }
+
+    /// Whose account it is about.
+    pub fn user_id(&self) -> UserId {
+        match self {
+            Self::UserRegistered { user_id, .. }
+            | Self::LoginSuccess { user_id }
+            | Self::LoginFailed { user_id }
+            | Self::PasswordChanged { user_id }
+            | Self::PasswordResetRequested { user_id }
+            | Self::VerificationRequested { user_id }
+            | Self::EmailVerified { user_id }
+            | Self::TokenReuseDetected { user_id, .. }
+            | Self::LoggedOut { user_id, .. }
+            | Self::RolesChanged { user_id, .. }
+            | Self::StatusChanged { user_id, .. }
+            | Self::UserDeleted { user_id } => *user_id,
         }
     }
 }
@@ -105,7 +202,7 @@ pub struct Entity<'a> {
 }
 
 /// An event as a queue gets it from EventBridge: the body of an SQS message.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct OnBus {
     /// Our envelope.
     pub detail: Event,

@@ -56,8 +56,13 @@ const GIVE_UP: Duration = Duration::from_secs(25);
 /// What invokes a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// API Gateway; who may call it.
-    Http(Access),
+    /// API Gateway.
+    Http {
+        /// Who may call it.
+        access: Access,
+        /// Whether it changes anything.
+        writes: bool,
+    },
     /// An SQS queue.
     Queue,
     /// A DynamoDB stream.
@@ -72,6 +77,9 @@ pub enum Kind {
 pub trait Endpoint: Sized + Send + Sync + 'static {
     /// Who may call: the caller is let in before [`handle`](Self::handle) and passed to it.
     type Caller: Caller;
+    /// Whether it changes anything: every method but `GET` does. A signed-in caller then writes through
+    /// [`SignedIn::write`](crate::caller::SignedIn::write).
+    const WRITES: bool;
 
     /// Takes what the endpoint needs.
     fn init(init: &mut Init) -> Self;
@@ -135,7 +143,7 @@ impl Function {
     pub const fn http<E: Endpoint>(name: &'static str) -> Self {
         Self {
             name,
-            kind: Kind::Http(<E::Caller as Caller>::ACCESS),
+            kind: Kind::Http { access: <E::Caller as Caller>::ACCESS, writes: E::WRITES },
             start: |init| Box::new(http::Http::<E>::new(init)),
         }
     }

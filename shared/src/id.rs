@@ -29,6 +29,12 @@ pub fn derived(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, &name)
 }
 
+/// A text that is no id as it is written here: with hyphens, in lower case. Another spelling would be a second
+/// name of one thing.
+#[derive(Debug, thiserror::Error)]
+#[error("not an id")]
+pub struct NotAnId;
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
@@ -45,6 +51,15 @@ macro_rules! ids {
             /// The id's 16 bytes.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                let id = text.parse::<Uuid>().ok().filter(|id| id.to_string() == text);
+                id.map(Self).ok_or(NotAnId)
             }
         }
 

@@ -1,4 +1,4 @@
-//! Reading a JSON body so that one answer names every fault in it.
+//! Reading a JSON body or a query so that one answer names every fault in it.
 //!
 //! `serde` stops at the first error; a form with five bad fields deserves one answer, not five. So a
 //! body is a flat list of named raw values, and each field's type reads its own (see [`Field`]).
@@ -76,21 +76,102 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-/// A field's value as it was written, with the body around it.
-pub struct Raw<'a> {
-    value: &'a RawValue,
-    body: &'a Body<'a>,
+/// Any text.
+impl Field for String {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        raw.string()
+    }
+}
+
+/// A field's value as it was written.
+pub enum Raw<'a> {
+    /// In JSON, with the body around it.
+    Json(&'a RawValue, &'a Body<'a>),
+    /// In a query.
+    Text(&'a str),
 }
 
 impl Raw<'_> {
-    /// The value as a JSON string.
+    /// The value as a string.
     pub fn string(&self) -> Result<String, Fault> {
-        serde_json::from_str(self.value.get()).map_err(|_| Fault::Type("string"))
+        match self {
+            Self::Json(value, _) => serde_json::from_str(value.get()).map_err(|_| Fault::Type("string")),
+            Self::Text(text) => Ok((*text).to_owned()),
+        }
+    }
+
+    /// The value as a whole number.
+    pub fn integer(&self) -> Result<i64, Fault> {
+        match self {
+            Self::Json(value, _) => {
+                serde_json::from_str(value.get()).map_err(|_| Fault::Type("whole number"))
+            }
+            Self::Text(text) => {
+                let digits = text.strip_prefix('-').unwrap_or(text);
+                let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok());
+                number.flatten().ok_or_else(|| Fault::invalid("INVALID_FORMAT", "must be a whole number"))
+            }
+        }
+    }
+
+    /// The value as a list of strings.
+    pub fn strings(&self) -> Result<Vec<String>, Fault> {
+        match self {
+            Self::Json(value, _) => {
+                serde_json::from_str(value.get()).map_err(|_| Fault::Type("list of strings"))
+            }
+            Self::Text(text) => Ok(text.split(',').map(ToOwned::to_owned).collect()),
+        }
     }
 
     /// Another field of the same body, if it is there and a string: for rules that span fields.
     pub fn sibling(&self, name: &str) -> Option<String> {
-        serde_json::from_str(self.body.get(name)?.get()).ok()
+        let Self::Json(_, body) = self else { return None };
+        serde_json::from_str(body.get(name)?.get()).ok()
+    }
+}
+
+/// The parameters of a query, decoded.
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Takes the parameters of a request, in its order.
+    pub fn new(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(parameters.into_iter().take(MOST_FIELDS).collect())
+    }
+}
+
+/// Where the fields of an [`Input`] stand.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// In a JSON body.
+    Body(&'a Body<'a>),
+    /// In a query.
+    Query(&'a Query),
+}
+
+impl<'a> Source<'a> {
+    fn get(self, name: &str) -> Option<Raw<'a>> {
+        match self {
+            Self::Body(body) => body.get(name).map(|value| Raw::Json(value, body)),
+            Self::Query(Query(all)) => {
+                all.iter().find(|(known, _)| known == name).map(|(_, text)| Raw::Text(text))
+            }
+        }
+    }
+
+    fn place(self, name: &str) -> Place {
+        match self {
+            Self::Body(_) => Place::Pointer(pointer(name)),
+            Self::Query(_) => Place::Parameter(name.to_owned()),
+        }
+    }
+
+    fn names(self) -> Vec<&'a str> {
+        match self {
+            Self::Body(body) => body.fields.iter().map(|(name, _)| name.as_str()).collect(),
+            Self::Query(Query(all)) => all.iter().map(|(name, _)| name.as_str()).collect(),
+        }
     }
 }
 
@@ -156,32 +237,29 @@ impl<'de> Deserialize<'de> for Body<'de> {
     }
 }
 
-/// Collects the fields of a body and the faults found on the way.
+/// Collects fields and the faults found on the way.
 pub struct Reader<'a> {
-    body: &'a Body<'a>,
+    source: Source<'a>,
     known: Vec<&'static str>,
     wrong_type: Vec<FieldError>,
     invalid: Vec<FieldError>,
 }
 
 impl<'a> Reader<'a> {
-    /// Starts to read `body`.
-    pub fn new(body: &'a Body<'a>) -> Self {
-        Self { body, known: Vec::new(), wrong_type: Vec::new(), invalid: Vec::new() }
+    /// Starts to read what is in `source`.
+    pub fn new(source: Source<'a>) -> Self {
+        Self { source, known: Vec::new(), wrong_type: Vec::new(), invalid: Vec::new() }
     }
 
     /// Reads the field `name`; `None` means that a fault was noted.
     pub fn field<T: Field>(&mut self, name: &'static str) -> Option<T> {
         self.known.push(name);
-        let read = match self.body.get(name) {
-            Some(value) => T::read(&Raw { value, body: self.body }),
-            None => T::absent(),
-        };
+        let read = self.source.get(name).map_or_else(T::absent, |raw| T::read(&raw));
         read.map_err(|fault| self.note(name, fault)).ok()
     }
 
     fn note(&mut self, name: &str, fault: Fault) {
-        let place = Place::Pointer(pointer(name));
+        let place = self.source.place(name);
         match fault {
             Fault::Type(wanted) => self.wrong_type.push(FieldError {
                 place,
@@ -203,14 +281,18 @@ impl<'a> Reader<'a> {
     /// A value of the wrong type (400) comes before broken rules (422), because the rules of such a
     /// body could not all be checked.
     pub fn finish(mut self) -> Result<()> {
-        for (name, _) in &self.body.fields {
-            if !self.known.contains(&name.as_str()) {
-                self.invalid.push(FieldError {
-                    place: Place::Pointer(pointer(name)),
-                    code: "UNKNOWN_FIELD",
-                    detail: "is not a field of this request".into(),
-                });
-            }
+        let mut seen = Vec::new();
+        for name in self.source.names() {
+            let (code, detail) = if !self.known.contains(&name) {
+                ("UNKNOWN_FIELD", "is not a field of this request")
+            } else if seen.contains(&name) {
+                // A body's keys are distinct, a query's need not be.
+                ("INVALID_VALUE", "must stand once")
+            } else {
+                seen.push(name);
+                continue;
+            };
+            self.invalid.push(FieldError { place: self.source.place(name), code, detail: detail.into() });
         }
         if !self.wrong_type.is_empty() {
             return Err(Error::InvalidType(self.wrong_type));
@@ -227,13 +309,13 @@ fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A request body: a struct that can be read with all its faults at once. Made by [`input!`](crate::input!).
+/// A body or a query: a struct that can be read with all its faults at once. Made by [`input!`](crate::input!).
 pub trait Input: Sized {
     /// Reads every field.
-    fn read(body: &Body<'_>) -> Result<Self>;
+    fn read(source: Source<'_>) -> Result<Self>;
 }
 
-/// Declares a request body.
+/// Declares a request's body or its query.
 ///
 /// ```
 /// shared::input! {
@@ -241,7 +323,7 @@ pub trait Input: Sized {
 ///     struct Rename { name: shared::text::Name }
 /// }
 /// let body = shared::input::Body::parse(br#"{"name": "Ada"}"#).unwrap();
-/// let Rename { name } = shared::input::Input::read(&body).unwrap();
+/// let Rename { name } = shared::input::Input::read(shared::input::Source::Body(&body)).unwrap();
 /// assert_eq!(name.as_str(), "Ada");
 /// ```
 ///
@@ -253,8 +335,8 @@ macro_rules! input {
         $vis struct $name { $($field: $type),+ }
 
         impl $crate::input::Input for $name {
-            fn read(body: &$crate::input::Body<'_>) -> $crate::Result<Self> {
-                let mut reader = $crate::input::Reader::new(body);
+            fn read(source: $crate::input::Source<'_>) -> $crate::Result<Self> {
+                let mut reader = $crate::input::Reader::new(source);
                 $(let $field = reader.field::<$type>($crate::input!(@key $field $($key)?));)+
                 reader.finish()?;
                 // `finish` answers Ok only where no field was missed.
@@ -270,75 +352,4 @@ macro_rules! input {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::email::Email;
-    use crate::text::Name;
-
-    crate::input! {
-        struct Form { name: Name, email: Email, nick_name as "nickName": Option<Name> }
-    }
-
-    fn read(body: &str) -> Result<Form> {
-        Form::read(&Body::parse(body.as_bytes())?)
-    }
-
-    #[test]
-    fn a_field_may_be_named_otherwise_in_json() {
-        let body = r#"{"name": " Ada ", "email": "ADA@example.com", "nickName": "A"}"#;
-        let Form { name, email, nick_name } = read(body).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((name.as_str(), email.as_str()), ("Ada", "ada@example.com"));
-        assert_eq!(nick_name.map(|name| name.as_str().to_owned()).as_deref(), Some("A"));
-    }
-
-    fn places(errors: &[FieldError]) -> Vec<(Place, &str)> {
-        errors.iter().map(|error| (error.place.clone(), error.code)).collect()
-    }
-
-    #[test]
-    fn every_broken_rule_is_named_in_one_error() {
-        let Err(Error::Validation(errors)) = read(r#"{"email": "x", "a/b": 1, "nickName": ""}"#) else {
-            panic!("no validation error")
-        };
-        assert_eq!(
-            places(&errors),
-            [
-                (Place::Pointer("/name".into()), "REQUIRED"),
-                (Place::Pointer("/email".into()), "INVALID_FORMAT"),
-                (Place::Pointer("/nickName".into()), "TOO_SHORT"),
-                (Place::Pointer("/a~1b".into()), "UNKNOWN_FIELD"),
-            ]
-        );
-    }
-
-    #[test]
-    fn every_value_of_a_wrong_type_is_named_in_one_error() {
-        let Err(Error::InvalidType(errors)) = read(r#"{"name": 1, "email": null, "nickName": []}"#) else {
-            panic!("no type error")
-        };
-        assert_eq!(errors.len(), 3);
-    }
-
-    #[test]
-    fn what_is_not_one_json_object_is_malformed() {
-        for body in [
-            "",
-            " ",
-            "{",
-            "{}{}",
-            r#"{"name": "Ada",}"#,
-            r#"{"name": "a", "name": "b"}"#,
-            r#"{"name": "a", "n\u0061me": "b"}"#,
-            r#"{"name": "\ud800"}"#,
-            "{\"name\": \"\u{1}\"}",
-        ] {
-            assert!(matches!(read(body), Err(Error::MalformedJson(_))), "{body:?} was taken");
-        }
-        let wide: Vec<String> = (0..30_000).map(|n| format!("\"{n}\":0")).collect();
-        assert!(matches!(read(&format!("{{{}}}", wide.join(","))), Err(Error::MalformedJson(_))));
-        let deep = format!("{{\"name\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(matches!(read(&deep), Err(Error::MalformedJson(_))));
-        assert!(matches!(read("[]"), Err(Error::InvalidType(_))));
-        assert!(matches!(Body::parse(b"{\"name\": \"\xff\"}"), Err(Error::MalformedJson(_))));
-    }
-}
+mod tests;

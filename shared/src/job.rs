@@ -8,6 +8,8 @@ use crate::email::Email;
 use crate::function::{Label, Message};
 use crate::id::UserId;
 use crate::init::Init;
+use crate::time::Timestamp;
+use crate::users::User;
 use crate::{Error, Result};
 
 /// A job of the `emails` queue: one mail. It has no `Debug`: it holds email addresses.
@@ -36,14 +38,69 @@ pub enum Mail {
         /// How the mail addresses them.
         name: String,
     },
+    /// Has the link to set a new password.
+    PasswordReset {
+        /// Whose.
+        user_id: UserId,
+        /// Where the mail goes.
+        email: Email,
+        /// How the mail addresses them.
+        name: String,
+    },
+    /// Has another link to verify the address.
+    VerifyEmail {
+        /// Whose.
+        user_id: UserId,
+        /// Where the mail goes.
+        email: Email,
+        /// How the mail addresses them.
+        name: String,
+    },
+    /// Tells of something that its reader may not have done.
+    SecurityAlert {
+        /// Whose account.
+        user_id: UserId,
+        /// Where the mail goes.
+        email: Email,
+        /// How the mail addresses them.
+        name: String,
+        /// What happened.
+        alert: Alert,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What a security alert is about.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alert {
+    /// The account has another password.
+    PasswordChanged,
+    /// A refresh token was used twice.
+    TokenReuse,
+}
+
+impl Mail {
+    /// A security alert to a user.
+    pub fn security_alert(user: User, alert: Alert, at: Timestamp) -> Self {
+        Self::SecurityAlert { user_id: user.id, email: user.email, name: user.name, alert, at }
+    }
+
+    /// The job's name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } => "welcome",
+            Self::PasswordReset { .. } => "password-reset",
+            Self::VerifyEmail { .. } => "verify-email",
+            Self::SecurityAlert { .. } => "security-alert",
+        }
+    }
 }
 
 impl Message for EmailJob {
     fn label(&self) -> Label {
-        let kind = match self.mail {
-            Mail::Welcome { .. } => "welcome",
-        };
-        Label { kind, id: self.id, correlation_id: self.correlation_id.clone() }
+        Label { kind: self.mail.kind(), id: self.id, correlation_id: self.correlation_id.clone() }
     }
 }
 

@@ -88,15 +88,35 @@ impl MacKey {
         Ok(Self { kid: URL_SAFE_NO_PAD.encode(id), key: Bytes32::random()? })
     }
 
-    /// The HMAC-SHA-256 of `payload` for one `purpose` (its version included): a MAC made for one
-    /// purpose is worth nothing for another.
-    #[expect(clippy::missing_panics_doc, reason = "it cannot")]
-    pub fn mac(&self, purpose: &str, payload: &[u8]) -> [u8; 32] {
+    /// A token that says `payload`: `kid.payload.mac`. The MAC is HMAC-SHA-256 for one `purpose` (its version
+    /// included): a token of one purpose is worth nothing for another.
+    pub fn seal(&self, purpose: &str, payload: &[u8]) -> String {
+        let mac = self.mac(purpose, payload).finalize().into_bytes();
+        format!("{}.{}.{}", self.kid, URL_SAFE_NO_PAD.encode(payload), URL_SAFE_NO_PAD.encode(mac))
+    }
+
+    fn mac(&self, purpose: &str, payload: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes a key of any length");
         mac.update(purpose.as_bytes());
         mac.update(&[0]);
         mac.update(payload);
-        mac.finalize().into_bytes().into()
+        mac
+    }
+}
+
+impl Generations<MacKey> {
+    /// What a token says that one of these keys sealed for `purpose`.
+    pub fn open<const N: usize>(&self, purpose: &str, token: &str) -> Option<[u8; N]> {
+        let mut parts = token.split('.');
+        let (kid, payload, mac) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let key = self.all().find(|key| key.kid == kid)?;
+        let payload: [u8; N] = URL_SAFE_NO_PAD.decode(payload).ok()?.try_into().ok()?;
+        // Compared in constant time.
+        key.mac(purpose, &payload).verify_slice(&URL_SAFE_NO_PAD.decode(mac).ok()?).ok()?;
+        Some(payload)
     }
 }
 

@@ -5,7 +5,8 @@
 //! 1. the vocabulary, types that are parsed once at the edge: [`text`], [`email`], [`password`],
 //!    [`id`], [`time`];
 //! 2. the entities and where they are stored: [`users`], [`sessions`], [`credentials`],
-//!    [`receipts`];
+//!    [`one_time`] tokens, [`receipts`]; what limits their use: [`attempts`], [`limits`]; how they are counted
+//!    and listed: [`counters`], [`listing`], [`page`];
 //! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
 //!    (what a client holds), [`keys`] (what signs it);
 //! 4. the function runtime: [`function`] (the five entry kinds), [`init`] (configuration and
@@ -13,10 +14,13 @@
 //!
 //! A binary is three lines: it calls [`run`] with its [`Function`].
 
+pub mod attempts;
 pub mod aws;
 pub mod caller;
 pub mod clock;
+pub mod counters;
 pub mod credentials;
+pub mod cursor;
 pub mod email;
 pub mod error;
 pub mod event;
@@ -26,7 +30,11 @@ pub mod init;
 pub mod input;
 pub mod job;
 pub mod keys;
+pub mod limits;
+pub mod listing;
 pub mod log;
+pub mod one_time;
+pub mod page;
 pub mod password;
 pub mod receipts;
 pub mod request;

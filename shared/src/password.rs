@@ -9,11 +9,15 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 use tokio::sync::Semaphore;
 
 use crate::email::Email;
-use crate::input::{Fault, Field, Raw};
+use crate::input::{Fault, Field, FieldError, Place, Raw};
 use crate::{Error, Result};
 
 /// A password that somebody wants to have: it keeps the rules. It has no `Debug`.
 pub struct NewPassword(String);
+
+/// A password that somebody wants to have, not yet held to the rules: those need the account's own name and
+/// address. It has no `Debug`.
+pub struct Wanted(String);
 
 /// A password that somebody claims to have: any text that is not empty. It has no `Debug`.
 pub struct Password(String);
@@ -35,6 +39,27 @@ impl NewPassword {
     pub fn parse(text: String, name: Option<&str>, email: Option<&str>) -> Result<Self, Fault> {
         let rules = broken_rules(&text, name, email);
         if rules.is_empty() { Ok(Self(text)) } else { Err(Fault::Invalid(rules)) }
+    }
+}
+
+impl Wanted {
+    /// The password, if it keeps the rules for the account of `name` and `email`; `field` is what the request
+    /// calls it.
+    pub fn of(self, field: &str, name: &str, email: &Email) -> Result<NewPassword> {
+        let rules = match NewPassword::parse(self.0, Some(name), Some(email.as_str())) {
+            Ok(password) => return Ok(password),
+            Err(Fault::Invalid(rules)) => rules,
+            Err(Fault::Type(wanted)) => vec![("INVALID_VALUE", wanted.into())],
+        };
+        let place = Place::Pointer(format!("/{field}"));
+        let error = |(code, detail)| FieldError { place: place.clone(), code, detail };
+        Err(Error::Validation(rules.into_iter().map(error).collect()))
+    }
+}
+
+impl Field for Wanted {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        raw.string().map(Self)
     }
 }
 
@@ -81,10 +106,35 @@ fn broken_rules(
     if text.len() > MAX_BYTES {
         rules.push(("PASSWORD_TOO_LONG", format!("must have at most {MAX_BYTES} bytes").into()));
     }
+    if is_common(text) {
+        rules.push(("PASSWORD_TOO_COMMON", "is one of the most common passwords".into()));
+    }
     if contains_identity(text, name, email) {
         rules.push(("PASSWORD_CONTAINS_IDENTITY", "must not contain your name or email address".into()));
     }
     rules
+}
+
+/// The 10,000 most common passwords, in lower case, sorted by their bytes, one a line.
+const COMMON: &str = include_str!("common-passwords.txt");
+
+/// Whether the password is one of the most common, in any case.
+fn is_common(text: &str) -> bool {
+    let text = text.to_lowercase();
+    // A binary search over bytes: a list of lines would have to be made at each cold start.
+    let mut rest = COMMON.as_bytes();
+    while !rest.is_empty() {
+        let middle = rest.len() / 2;
+        let start = rest[..middle].iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+        let end =
+            rest[start..].iter().position(|byte| *byte == b'\n').map_or(rest.len(), |place| start + place);
+        match text.as_bytes().cmp(&rest[start..end]) {
+            std::cmp::Ordering::Equal => return true,
+            std::cmp::Ordering::Less => rest = &rest[..start],
+            std::cmp::Ordering::Greater => rest = rest.get(end + 1..).unwrap_or_default(),
+        }
+    }
+    false
 }
 
 /// Whether the password contains the email's local part or a longer word of the name.
@@ -106,6 +156,13 @@ fn contains_identity(text: &str, name: Option<&str>, email: Option<&str>) -> boo
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Hash(String);
+
+impl Hash {
+    /// The hash as it is stored.
+    pub fn phc(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Argon2id with m=19456 KiB, t=2, p=1: OWASP's first recommendation
 /// (<https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>).
@@ -141,14 +198,31 @@ pub async fn hash(password: NewPassword) -> Result<Hash> {
     work(move || hash_blocking(&password.0)).await
 }
 
+/// What became of a password that was held against a hash.
+pub enum Verified {
+    /// It is another one.
+    No,
+    /// It is the one.
+    Yes,
+    /// It is the one, and this is its hash with today's parameters, which the old one does not have.
+    Rehashed(Hash),
+}
+
 /// Whether `password` is the one that `hash` was made of. Without a hash the answer is no, after the
 /// same work.
-pub async fn verify(password: Password, hash: Option<Hash>) -> Result<bool> {
+pub async fn verify(password: Password, hash: Option<Hash>) -> Result<Verified> {
     let verify = move || {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.clone());
-        let hash = PasswordHash::new(&hash.0).map_err(Error::internal)?;
-        Ok(ARGON2.verify_password(password.0.as_bytes(), &hash).is_ok() && known)
+        let parsed = PasswordHash::new(&hash.0).map_err(Error::internal)?;
+        if ARGON2.verify_password(password.0.as_bytes(), &parsed).is_err() || !known {
+            return Ok(Verified::No);
+        }
+        let parameters = |hash: &Hash| hash.0.rsplitn(3, '$').last().map(ToOwned::to_owned);
+        if parameters(&hash) == parameters(&NOBODY) {
+            return Ok(Verified::Yes);
+        }
+        hash_blocking(&password.0).map(Verified::Rehashed)
     };
     work(verify).await
 }
@@ -189,12 +263,40 @@ mod tests {
         assert_eq!(codes("Adaptable9"), [""; 0]);
     }
 
+    #[test]
+    fn a_common_password_is_refused_in_any_case() {
+        assert!(COMMON.lines().is_sorted_by(|one, other| one.as_bytes() < other.as_bytes()));
+        assert_eq!(COMMON.lines().count(), 10_000);
+        let unknown: Vec<&str> = COMMON.lines().filter(|line| !is_common(line)).collect();
+        assert_eq!(unknown, [""; 0]);
+        assert_eq!(codes("Password1"), ["PASSWORD_TOO_COMMON"]);
+        assert_eq!(codes("123456789123456789"), ["PASSWORD_TOO_COMMON"], "length does not make it rare");
+        assert!(!is_common("") && !is_common("zzzzzzzzzzzzzzzzzzz") && !is_common("\u{1}"));
+    }
+
     #[tokio::test]
     async fn a_hash_verifies_its_own_password_alone() {
         let hash = hash(NewPassword("Correct-horse-1".into())).await.unwrap();
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(verify(Password("Correct-horse-1".into()), Some(hash.clone())).await.unwrap());
-        assert!(!verify(Password("correct-horse-1".into()), Some(hash)).await.unwrap());
-        assert!(!verify(Password("this account does not exist".into()), None).await.unwrap());
+        let verify =
+            async |text: &str, hash: Option<Hash>| verify(Password(text.into()), hash).await.unwrap();
+        assert!(matches!(verify("Correct-horse-1", Some(hash.clone())).await, Verified::Yes));
+        assert!(matches!(verify("correct-horse-1", Some(hash)).await, Verified::No));
+        assert!(matches!(verify("this account does not exist", None).await, Verified::No));
+    }
+
+    #[tokio::test]
+    async fn an_older_hash_is_replaced_by_one_with_todays_parameters() {
+        let params = Params::new(8, 1, 1, None).unwrap();
+        let old = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let old: PasswordHash = old.hash_password(b"Correct-horse-1").unwrap();
+        let old = Hash(old.to_string());
+        let Verified::Rehashed(new) = verify(Password("Correct-horse-1".into()), Some(old)).await.unwrap()
+        else {
+            panic!("not hashed anew")
+        };
+        assert!(new.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        let again = verify(Password("Correct-horse-1".into()), Some(new)).await.unwrap();
+        assert!(matches!(again, Verified::Yes));
     }
 }

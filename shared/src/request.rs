@@ -7,7 +7,9 @@ use http::{HeaderMap, Method, header};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{RequestExt as _, aws_lambda_events};
 
-use crate::input::{Body, Input};
+use crate::event::Provenance;
+use crate::id::{SessionId, UserId};
+use crate::input::{Body, Input, Query, Source};
 use crate::{Error, Result};
 
 /// The largest JSON body, in bytes.
@@ -62,6 +64,18 @@ impl Request {
         self.http.path_parameters_ref().and_then(|parameters| parameters.first(name)).map(ToOwned::to_owned)
     }
 
+    /// The user that `{id}` in the route's path names; what is no id is nobody's.
+    pub fn user_id(&self) -> Result<UserId> {
+        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
+        id.ok_or(Error::NotFound("User"))
+    }
+
+    /// The session that `{id}` in the route's path names; what is no id is nobody's.
+    pub fn session_id(&self) -> Result<SessionId> {
+        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
+        id.ok_or(Error::NotFound("Session"))
+    }
+
     /// The bearer token, if an `Authorization` header was sent (RFC 6750, section 2.1).
     ///
     /// A header of another scheme is an invalid token, never an anonymous request.
@@ -80,6 +94,13 @@ impl Request {
         Ok(Some(token.trim()))
     }
 
+    /// Reads the query as `T`, with every fault in one error.
+    pub fn query<T: Input>(&self) -> Result<T> {
+        let parameters = self.http.query_string_parameters();
+        let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        T::read(Source::Query(&Query::new(parameters)))
+    }
+
     /// Reads the body as `T`, with every fault in one error.
     pub fn json<T: Input>(&self) -> Result<T> {
         let bytes: &[u8] = self.http.body();
@@ -90,7 +111,7 @@ impl Request {
         if !bytes.is_empty() && !self.is_json() {
             return Err(Error::UnsupportedMediaType("application/json"));
         }
-        T::read(&Body::parse(bytes)?)
+        T::read(Source::Body(&Body::parse(bytes)?))
     }
 
     fn is_json(&self) -> bool {
@@ -101,6 +122,15 @@ impl Request {
 }
 
 impl Origin {
+    /// What the items that this request changes say of it.
+    pub fn by(&self, actor: impl ToString, reason: &str) -> Provenance {
+        Provenance {
+            correlation_id: self.correlation_id.clone(),
+            actor: actor.to_string(),
+            reason: reason.to_owned(),
+        }
+    }
+
     fn of(event: &ApiGatewayV2httpRequest) -> Self {
         let context = &event.request_context;
         let given = event.headers.get("x-correlation-id").and_then(|value| value.to_str().ok());

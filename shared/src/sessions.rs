@@ -1,13 +1,15 @@
 //! Sessions: each login of a user.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, WriteRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Entity, Provenance};
 use crate::id::{SessionId, UserId};
 use crate::init::Init;
 use crate::time::Timestamp;
+use crate::transaction::{Condition, Item, Step};
 use crate::users::{Status, User, Users};
 use crate::{Error, Result};
 
@@ -27,6 +29,9 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When the session was last logged in or refreshed.
     pub last_used_at: Timestamp,
+    /// When the refresh token was exchanged last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<Timestamp>,
     /// When the refresh token expires.
     pub expires_at: Timestamp,
     /// When the session ends, however often it is refreshed.
@@ -45,6 +50,37 @@ pub struct Session {
     /// When DynamoDB may remove the item, in seconds since the epoch.
     pub ttl: i64,
 }
+
+/// Why a session was ended before its time. It is the reason in the session's last change, from which the
+/// events follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its user logged out.
+    Logout,
+    /// A refresh token that was exchanged before was used once more: somebody has a copy.
+    TokenReuse,
+    /// Its user ended it from another session.
+    ByUser,
+    /// It was the oldest of too many.
+    TooMany,
+}
+
+impl Ended {
+    /// The reason in [`Provenance`].
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::TokenReuse => "token-reuse",
+            Self::ByUser => "ended-by-user",
+            Self::TooMany => "too-many-sessions",
+        }
+    }
+}
+
+/// How long an ended session's item stays, in seconds: as long as its stream can tell of it.
+const ENDED_KEPT_SECONDS: i64 = 24 * 3600;
+/// Sessions that are removed at once: what a batch of DynamoDB takes.
+const REMOVED_AT_ONCE: i32 = 25;
 
 impl Session {
     /// Whether the session still stands for `user` at `now`.
@@ -76,15 +112,118 @@ impl Sessions {
         Self { client: init.dynamodb(), table: init.text("SESSIONS_TABLE") }
     }
 
+    /// The table's name.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(crate) fn key(user: UserId, id: SessionId) -> Item {
+        [
+            ("userId".to_owned(), AttributeValue::S(user.to_string())),
+            ("id".to_owned(), AttributeValue::S(id.to_string())),
+        ]
+        .into()
+    }
+
+    /// That a session was not ended and has not expired at `now`.
+    pub(crate) fn stands(now: Timestamp) -> Condition {
+        // Times have one width and sort as text.
+        Condition::new("attribute_not_exists(endedAt) AND expiresAt > :sessionNow AND endsAt > :sessionNow")
+            .text(":sessionNow", now)
+    }
+
     /// Stores a new session, as part of a transaction.
-    pub fn insert(&self, session: &Session) -> Result<TransactWriteItem> {
-        let put = Put::builder()
+    pub fn insert(&self, session: &Session) -> Result<Step> {
+        let item = serde_dynamo::to_item(session).map_err(Error::internal)?;
+        let condition = Condition::new("attribute_not_exists(id)");
+        Step::put(&self.table, Self::key(session.user_id, session.id), item, condition)
+    }
+
+    /// Stores `next` in place of `read` as part of a transaction, unless it was written meanwhile.
+    pub fn replace(&self, read: &Session, next: &Session) -> Result<Step> {
+        let item = serde_dynamo::to_item(next).map_err(Error::internal)?;
+        let condition = Condition::new("#version = :version").name("#version", "version");
+        let condition = condition.number(":version", read.version);
+        Step::put(&self.table, Self::key(next.user_id, next.id), item, condition)
+    }
+
+    /// That a session is of its user's present number.
+    pub fn of_version(auth_version: u64) -> Condition {
+        Condition::new("authVersion = :sessionVersion").number(":sessionVersion", auth_version)
+    }
+
+    /// Ends a session that stands, as part of a transaction.
+    pub fn end_step(&self, user: UserId, id: SessionId, now: Timestamp, by: Provenance) -> Result<Step> {
+        let (expression, values) = ending(now, by)?;
+        let condition = Condition::new("attribute_exists(id) AND attribute_not_exists(endedAt)");
+        let condition = condition.name("#change", "change").name("#version", "version").name("#ttl", "ttl");
+        Step::update(&self.table, Self::key(user, id), expression, condition.values(values))
+    }
+
+    /// Ends a session; one that has ended or is not there stays as it is.
+    pub async fn end(&self, user: UserId, id: SessionId, now: Timestamp, by: Provenance) -> Result<()> {
+        let (expression, values) = ending(now, by)?;
+        let update = self
+            .client
+            .update_item()
             .table_name(&self.table)
-            .set_item(Some(serde_dynamo::to_item(session).map_err(Error::internal)?))
-            .condition_expression("attribute_not_exists(id)")
-            .build()
-            .map_err(Error::internal)?;
-        Ok(TransactWriteItem::builder().put(put).build())
+            .set_key(Some(Self::key(user, id)))
+            .update_expression(expression)
+            .condition_expression("attribute_exists(id) AND attribute_not_exists(endedAt)")
+            .expression_attribute_names("#change", "change")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_names("#ttl", "ttl")
+            .set_expression_attribute_values(Some(values));
+        let Err(error) = update.send().await else { return Ok(()) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The sessions of a user that were not ended, oldest first, strongly consistent. Among them are dead ones:
+    /// see [`Session::is_alive`].
+    pub async fn of_user(&self, user: UserId) -> Result<Vec<Session>> {
+        let mut sessions = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .key_condition_expression("userId = :userId")
+                .filter_expression("attribute_not_exists(endedAt)")
+                .expression_attribute_values(":userId", AttributeValue::S(user.to_string()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            let items = page.items.unwrap_or_default();
+            sessions.extend(serde_dynamo::from_items::<_, Session>(items).map_err(Error::internal)?);
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(sessions);
+            }
+        }
+    }
+
+    /// Removes a page of a user's sessions; answers whether there may be more.
+    pub async fn remove_some(&self, user: UserId) -> Result<bool> {
+        let query = self.client.query().table_name(&self.table).limit(REMOVED_AT_ONCE);
+        let query = query.key_condition_expression("userId = :userId").projection_expression("userId, id");
+        let query = query.expression_attribute_values(":userId", AttributeValue::S(user.to_string()));
+        let page = query.consistent_read(true).send().await?;
+        let delete = |key: Item| -> Result<WriteRequest> {
+            let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+            Ok(WriteRequest::builder().delete_request(delete).build())
+        };
+        let deletes = page.items.unwrap_or_default().into_iter().map(delete).collect::<Result<Vec<_>>>()?;
+        if deletes.is_empty() {
+            return Ok(false);
+        }
+        let answer = self.client.batch_write_item().request_items(&self.table, deletes).send().await?;
+        let rest = answer.unprocessed_items().is_some_and(|items| !items.is_empty());
+        Ok(rest || page.last_evaluated_key.is_some())
     }
 
     /// Reads a session and its user, strongly consistent, in one round trip.
@@ -94,14 +233,11 @@ impl Sessions {
         user: UserId,
         id: SessionId,
     ) -> Result<Option<(Session, User)>> {
-        let key = [
-            ("userId".to_owned(), AttributeValue::S(user.to_string())),
-            ("id".to_owned(), AttributeValue::S(id.to_string())),
-        ];
+        let key = Self::key(user, id);
         let answer = self
             .client
             .batch_get_item()
-            .request_items(&self.table, consistently(key.into())?)
+            .request_items(&self.table, consistently(key)?)
             .request_items(users.table(), consistently(Users::key(user))?)
             .send()
             .await?;
@@ -119,6 +255,18 @@ impl Sessions {
     }
 }
 
-fn consistently(key: std::collections::HashMap<String, AttributeValue>) -> Result<KeysAndAttributes> {
+/// The change that ends a session, for an update of the names `#change`, `#version` and `#ttl`.
+fn ending(now: Timestamp, by: Provenance) -> Result<(&'static str, Item)> {
+    let values = [
+        (":now".to_owned(), AttributeValue::S(now.to_string())),
+        (":one".to_owned(), AttributeValue::N("1".to_owned())),
+        (":change".to_owned(), serde_dynamo::to_attribute_value(by).map_err(Error::internal)?),
+        (":ttl".to_owned(), AttributeValue::N((now.seconds() + ENDED_KEPT_SECONDS).to_string())),
+    ];
+    let expression = "SET endedAt = :now, #change = :change, #version = #version + :one, #ttl = :ttl";
+    Ok((expression, values.into()))
+}
+
+fn consistently(key: Item) -> Result<KeysAndAttributes> {
     KeysAndAttributes::builder().consistent_read(true).keys(key).build().map_err(Error::internal)
 }

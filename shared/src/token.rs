@@ -1,13 +1,12 @@
 //! What a client holds: an access token (JWT) and an opaque refresh token.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{SessionId, UserId};
 use crate::init::{Init, Secret};
+use crate::input::{Fault, Field, Raw};
 use crate::keys::{Generations, MacKey, PrivateKey};
 use crate::sessions::Session;
 use crate::time::Timestamp;
@@ -30,6 +29,9 @@ pub struct Claims {
     pub sid: SessionId,
     /// What the user might do when it was issued.
     pub roles: Vec<Role>,
+    /// The user's number when the session began, so that a write can hold to it without a read.
+    #[serde(rename = "authVersion")]
+    pub(crate) auth_version: u64,
     iat: i64,
     exp: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +82,7 @@ impl Issuer {
             sub: session.user_id,
             sid: session.id,
             roles: roles.to_vec(),
+            auth_version: session.auth_version,
             iat,
             exp,
             nbf: None,
@@ -91,20 +94,69 @@ impl Issuer {
         header.kid = Some(key.kid.clone());
         let access_token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(&key.pkcs8()?))
             .map_err(Error::internal)?;
-        let refresh_token = refresh_token(&self.refresh.current, session);
+        let refresh_token = RefreshClaim::of(session).seal(&self.refresh.current);
         Ok(TokenPair { access_token, refresh_token, token_type: "Bearer", expires_in: exp - iat })
     }
 }
 
-/// `kid.payload.mac`: which session, and how often it was refreshed, under a MAC. Nothing of it is
-/// stored but the counter in the session.
-fn refresh_token(key: &MacKey, session: &Session) -> String {
-    let mut payload = Vec::with_capacity(40);
-    payload.extend_from_slice(session.user_id.as_bytes());
-    payload.extend_from_slice(session.id.as_bytes());
-    payload.extend_from_slice(&session.counter.to_be_bytes());
-    let mac = key.mac("refresh-token/v1", &payload);
-    format!("{}.{}.{}", key.kid, URL_SAFE_NO_PAD.encode(payload), URL_SAFE_NO_PAD.encode(mac))
+/// What a refresh token is sealed for.
+const REFRESH: &str = "refresh-token/v1";
+
+/// What a refresh token says. Nothing of it is stored but the counter in the session.
+pub struct RefreshClaim {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which session.
+    pub session_id: SessionId,
+    /// How often it had been exchanged.
+    pub counter: u64,
+}
+
+impl RefreshClaim {
+    fn of(session: &Session) -> Self {
+        Self { user_id: session.user_id, session_id: session.id, counter: session.counter }
+    }
+
+    fn seal(&self, key: &MacKey) -> String {
+        let mut payload = Vec::with_capacity(40);
+        payload.extend_from_slice(self.user_id.as_bytes());
+        payload.extend_from_slice(self.session_id.as_bytes());
+        payload.extend_from_slice(&self.counter.to_be_bytes());
+        key.seal(REFRESH, &payload)
+    }
+}
+
+/// Reads refresh tokens. It has no `Debug`.
+pub struct RefreshTokens {
+    keys: Secret<Generations<MacKey>>,
+}
+
+impl RefreshTokens {
+    /// Reads `REFRESH_SECRET_ARN`.
+    pub fn init(init: &mut Init) -> Self {
+        Self { keys: init.secret("REFRESH_SECRET_ARN") }
+    }
+
+    /// What a token says, if it was issued here. A forged one is told without the database.
+    pub fn open(&self, token: &str) -> Option<RefreshClaim> {
+        let payload: [u8; 40] = self.keys.open(REFRESH, token)?;
+        let (user_id, rest) = payload.split_first_chunk::<16>()?;
+        let (session_id, counter) = rest.split_first_chunk::<16>()?;
+        let counter = u64::from_be_bytes(*counter.first_chunk::<8>()?);
+        Some(RefreshClaim { user_id: (*user_id).into(), session_id: (*session_id).into(), counter })
+    }
+}
+
+/// A token in a request: a text that is not empty. It has no `Debug`.
+pub struct Presented(pub String);
+
+impl Field for Presented {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        match raw.string()? {
+            text if text.is_empty() => Err(Fault::invalid("TOO_SHORT", "must not be empty")),
+            text => Ok(Self(text)),
+        }
+    }
 }
 
 /// Checks access tokens. It holds no secret.

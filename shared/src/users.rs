@@ -1,15 +1,20 @@
 //! Users: who has an account.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use crate::counters::Counters;
 use crate::email::Email;
 use crate::event::{Entity, Provenance};
-use crate::id::UserId;
+use crate::id::{UserId, derived};
 use crate::init::Init;
+use crate::input::{Fault, Field, Raw};
+use crate::listing::{self, Listing, SHARDS};
 use crate::text::Name;
 use crate::time::Timestamp;
+use crate::transaction::{Condition, Item, Step};
 use crate::{Error, Result};
 
 /// An account, as the `users` table holds it. Its password is elsewhere, see [`crate::credentials`].
@@ -34,6 +39,18 @@ pub struct User {
     pub sync_status: SyncStatus,
     /// Raised by everything that ends all sessions: a session of another number is dead.
     pub auth_version: u64,
+    /// When its password was changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_changed_at: Option<Timestamp>,
+    /// When the account was deleted: the item stays until its event is out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// When DynamoDB may remove a deleted account, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<i64>,
+    /// Its partition in the list of users, see [`crate::listing`]; a deleted account is in no list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<u8>,
     /// The number of writes.
     pub version: u64,
     /// When the account was made.
@@ -52,6 +69,39 @@ pub enum Role {
     User,
     /// Everything.
     Admin,
+}
+
+/// Roles in a request: at least one, each once.
+pub struct Roles(pub Vec<Role>);
+
+impl Field for Roles {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        let mut roles = Vec::new();
+        for name in raw.strings()? {
+            let role = match name.as_str() {
+                "user" => Role::User,
+                "admin" => Role::Admin,
+                _ => return Err(Fault::invalid("INVALID_VALUE", "must have only \"user\" and \"admin\"")),
+            };
+            if !roles.contains(&role) {
+                roles.push(role);
+            }
+        }
+        if roles.is_empty() {
+            return Err(Fault::invalid("TOO_SHORT", "must have at least one role"));
+        }
+        Ok(Self(roles))
+    }
+}
+
+impl Field for Status {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        match raw.string()?.as_str() {
+            "ACTIVE" => Ok(Self::Active),
+            "SUSPENDED" => Ok(Self::Suspended),
+            _ => Err(Fault::invalid("INVALID_VALUE", "must be \"ACTIVE\" or \"SUSPENDED\"")),
+        }
+    }
 }
 
 /// Whether a user may log in.
@@ -76,11 +126,17 @@ pub enum SyncStatus {
     Failed,
 }
 
+/// How long a deleted account's item stays, in seconds: as long as its stream can tell of it.
+const DELETED_KEPT_SECONDS: i64 = 24 * 3600;
+/// The counter of active admins.
+const ADMINS: &str = "admins";
+
 impl User {
     /// A new account, ready to be stored.
     pub fn new(name: &Name, email: Email, now: Timestamp, change: Provenance) -> Self {
+        let id = UserId::new(now);
         Self {
-            id: UserId::new(now),
+            id,
             name: name.as_str().to_owned(),
             email,
             email_verified: false,
@@ -89,11 +145,45 @@ impl User {
             // There is no directory yet that would have to be told.
             sync_status: SyncStatus::Synced,
             auth_version: 1,
+            password_changed_at: None,
+            deleted_at: None,
+            ttl: None,
+            shard: Some(listing::shard(id.as_bytes())),
             version: 1,
             created_at: now,
             updated_at: now,
             change,
         }
+    }
+
+    /// The account one write later, to be changed and stored.
+    #[must_use]
+    pub fn next(&self, now: Timestamp, change: Provenance) -> Self {
+        Self { version: self.version + 1, updated_at: now, change, ..self.clone() }
+    }
+
+    /// Ends all its sessions.
+    pub fn end_sessions(&mut self) {
+        self.auth_version += 1;
+    }
+
+    /// Notes that it has another password, which ends all its sessions.
+    pub fn password_changed(&mut self, now: Timestamp) {
+        self.end_sessions();
+        self.password_changed_at = Some(now);
+    }
+
+    /// Marks it deleted.
+    pub fn delete(&mut self, now: Timestamp) {
+        self.end_sessions();
+        self.deleted_at = Some(now);
+        self.ttl = Some(now.seconds() + DELETED_KEPT_SECONDS);
+        self.shard = None;
+    }
+
+    /// Whether it is one of those that cannot all go.
+    fn is_active_admin(&self) -> bool {
+        self.roles.contains(&Role::Admin) && self.status == Status::Active && self.deleted_at.is_none()
     }
 
     /// Which item this is, for its events; `key` is its id as text.
@@ -121,40 +211,100 @@ impl Users {
     }
 
     /// The key of a user.
-    pub fn key(id: UserId) -> std::collections::HashMap<String, AttributeValue> {
+    pub fn key(id: UserId) -> Item {
         [("id".to_owned(), AttributeValue::S(id.to_string()))].into()
     }
 
-    /// Reads a user, strongly consistent.
+    /// Reads a user who was not deleted, strongly consistent.
     pub async fn get(&self, id: UserId) -> Result<Option<User>> {
         let get = self.client.get_item().table_name(&self.table).set_key(Some(Self::key(id)));
         let item = get.consistent_read(true).send().await?.item;
-        item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
+        let user: Option<User> = item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
+        Ok(user.filter(|user| user.deleted_at.is_none()))
+    }
+
+    /// Reads the users of these ids, at most 100, in their order; one that is not there is left out.
+    pub async fn get_all(&self, ids: &[Uuid]) -> Result<Vec<User>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = ids.iter().map(|id| Self::key((*id.as_bytes()).into())).collect();
+        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build().map_err(Error::internal)?;
+        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
+        if answer.unprocessed_keys().is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::unavailable("DynamoDB left a part of a batch unread"));
+        }
+        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        let mut users: Vec<User> = serde_dynamo::from_items(items).map_err(Error::internal)?;
+        users.retain(|user| user.deleted_at.is_none());
+        users.sort_unstable_by(|one, other| other.id.as_bytes().cmp(one.id.as_bytes()));
+        Ok(users)
+    }
+
+    /// The list of users, newest first.
+    pub fn listing(&self) -> Listing {
+        Listing { client: self.client.clone(), table: self.table.clone(), index: "newest" }
+    }
+
+    /// How many users there are.
+    pub async fn count(&self, counters: &Counters) -> Result<i64> {
+        counters.sum((0..SHARDS).map(counter)).await
     }
 
     /// Stores a new user, as part of a transaction.
-    pub fn insert(&self, user: &User) -> Result<TransactWriteItem> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(serde_dynamo::to_item(user).map_err(Error::internal)?))
-            .condition_expression("attribute_not_exists(id)")
-            .build()
-            .map_err(Error::internal)?;
-        Ok(TransactWriteItem::builder().put(put).build())
+    pub fn insert(&self, user: &User, counters: &Counters) -> Result<[Step; 2]> {
+        let condition = Condition::new("attribute_not_exists(id)");
+        Ok([self.put(user, condition)?, counters.add(&counter(listing::shard(user.id.as_bytes())), 1)?])
+    }
+
+    /// Stores `next` in place of `read`, from which it was made, as part of a transaction. What was written
+    /// between the two is not overwritten ([`Error::Changed`]).
+    pub fn replace(&self, read: &User, next: &User) -> Result<Step> {
+        let condition = Condition::new("#version = :version").name("#version", "version");
+        self.put(next, condition.number(":version", read.version))
+    }
+
+    /// [`replace`](Self::replace) where roles, status or existence change: the counters follow, and the last
+    /// active admin stays one ([`Error::LastAdmin`]).
+    pub fn replace_counted(&self, read: &User, next: &User, counters: &Counters) -> Result<Vec<Step>> {
+        let mut steps = vec![self.replace(read, next)?];
+        match (read.is_active_admin(), next.is_active_admin()) {
+            (true, false) => steps.push(counters.take_but_last(ADMINS)?.or(Error::LastAdmin)),
+            (false, true) => steps.push(counters.add(ADMINS, 1)?),
+            _ => {}
+        }
+        if read.deleted_at.is_none() && next.deleted_at.is_some() {
+            steps.push(counters.add(&counter(listing::shard(read.id.as_bytes())), -1)?);
+        }
+        Ok(steps)
+    }
+
+    fn put(&self, user: &User, condition: Condition) -> Result<Step> {
+        let item = serde_dynamo::to_item(user).map_err(Error::internal)?;
+        Step::put(&self.table, Self::key(user.id), item, condition)
     }
 
     /// Holds a transaction to the user being active and no session having been ended for all since
     /// `auth_version` was read.
-    pub fn check_may_log_in(&self, id: UserId, auth_version: u64) -> Result<TransactWriteItem> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(Self::key(id)))
-            .condition_expression("authVersion = :authVersion AND #status = :active")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":authVersion", AttributeValue::N(auth_version.to_string()))
-            .expression_attribute_values(":active", AttributeValue::S("ACTIVE".to_owned()))
-            .build()
-            .map_err(Error::internal)?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+    pub fn check_may_log_in(&self, id: UserId, auth_version: u64) -> Result<Step> {
+        Step::check(&self.table, Self::key(id), Self::may_log_in(auth_version))
     }
+
+    pub(crate) fn may_log_in(auth_version: u64) -> Condition {
+        Condition::new("authVersion = :authVersion AND #userStatus = :active")
+            .name("#userStatus", "status")
+            .number(":authVersion", auth_version)
+            .text(":active", "ACTIVE")
+    }
+}
+
+/// An id that is no user's, the same each time for an address: what stands for an unknown account's where the
+/// work must not differ.
+pub fn nobody(email: &Email) -> UserId {
+    (*derived(&["nobody", email.as_str()]).as_bytes()).into()
+}
+
+/// The counter of the users in one partition of their list.
+fn counter(shard: u8) -> String {
+    format!("users#{shard}")
 }

@@ -16,7 +16,7 @@ fn kinds() -> BTreeMap<&'static str, Kind> {
 /// The type of the events that the template gives to a function of this kind; nothing where it gives none.
 fn event_type(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::Http(_) => Some("HttpApi"),
+        Kind::Http { .. } => Some("HttpApi"),
         Kind::Queue => Some("SQS"),
         Kind::Stream => Some("DynamoDB"),
         Kind::Schedule => Some("ScheduleV2"),
@@ -40,6 +40,43 @@ fn the_template_invokes_each_function_as_its_kind_asks() {
     hold(faults);
 }
 
+/// What a handler cannot forget, whoever deploys can read: both say whom a route lets in.
+#[test]
+fn the_template_says_of_each_route_whom_its_function_lets_in() {
+    let kinds = kinds();
+    let mut faults = Vec::new();
+    for function in template() {
+        let Some(kind) = kinds.get(function.name.as_str()) else { continue };
+        let wanted = match kind {
+            Kind::Http { access, .. } => Some(format!("{access:?}")),
+            _ => None,
+        };
+        if function.access != wanted {
+            let Deployed { id, access, name, .. } = &function;
+            faults.push(format!(
+                "template.yaml: {id} has the Access {access:?}, but {name} lets in {wanted:?}"
+            ));
+        }
+    }
+    hold(faults);
+}
+
+#[test]
+fn a_function_that_changes_something_says_so_and_no_get_does() {
+    let kinds = kinds();
+    let mut faults = Vec::new();
+    for function in template() {
+        let Some(Kind::Http { writes, .. }) = kinds.get(function.name.as_str()) else { continue };
+        for route in function.routes().iter().filter(|route| !route.starts_with('$')) {
+            let changes = !["GET", "OPTIONS"].contains(&route.split(' ').next().unwrap_or_default());
+            if changes != *writes {
+                faults.push(format!("{route} goes to {}, whose WRITES is {writes}", function.name));
+            }
+        }
+    }
+    hold(faults);
+}
+
 #[test]
 fn a_sample_event_is_one_that_the_template_lets_through() {
     let (kinds, events) = (kinds(), sample_events());
@@ -48,7 +85,7 @@ fn a_sample_event_is_one_that_the_template_lets_through() {
         let name = function.name.as_str();
         let (Some(kind), Some(event)) = (kinds.get(name), events.get(name)) else { continue };
         let found = match kind {
-            Kind::Http(_) => request(event, &function.routes()),
+            Kind::Http { .. } => request(event, &function.routes()),
             Kind::Queue => records(event, "aws:sqs", "body"),
             Kind::Stream => records(event, "aws:dynamodb", "dynamodb"),
             Kind::Schedule if !event["scheduledTime"].is_string() => Err("no scheduledTime".to_owned()),

@@ -12,6 +12,8 @@ pub(crate) struct Deployed {
     pub(crate) id: String,
     /// Its binary's name; empty if it names none.
     pub(crate) name: String,
+    /// Whom it lets in, if it says so.
+    pub(crate) access: Option<String>,
     /// Its properties, as they are written.
     pub(crate) properties: Value,
 }
@@ -79,6 +81,7 @@ pub(crate) fn template() -> Vec<Deployed> {
         .map(|(id, resource)| Deployed {
             id: id.clone(),
             name: resource["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap_or_default().to_owned(),
+            access: resource["Metadata"]["Access"].as_str().map(ToOwned::to_owned),
             properties: resource["Properties"].clone(),
         })
         .collect()

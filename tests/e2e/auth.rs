@@ -182,7 +182,7 @@ async fn login_answers_with_a_token_pair() {
     assert_eq!(token.split('.').count(), 3);
     assert_eq!(members(&header), ["alg", "kid", "typ"]);
     assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("at+jwt")));
-    assert_eq!(members(&claims), ["aud", "exp", "iat", "iss", "jti", "roles", "sid", "sub"]);
+    assert_eq!(members(&claims), ["aud", "authVersion", "exp", "iat", "iss", "jti", "roles", "sid", "sub"]);
     assert_eq!((&claims["sub"], &claims["roles"]), (&json!(account.id), &json!(["user"])));
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 86_400);
 }

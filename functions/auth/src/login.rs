@@ -1,21 +1,22 @@
 //! `POST /api/v1/auth/login`: exchange an email address and a password for a token pair.
 
 use aws_sdk_dynamodb::Client;
+use futures_util::future::{join, join_all, join3, try_join};
 use http::StatusCode;
+use shared::attempts::Attempts;
 use shared::caller::Visitor;
 use shared::clock::Clock;
-use shared::credentials::Credentials;
+use shared::credentials::{Credential, Credentials};
 use shared::email::Email;
-use shared::event::Provenance;
 use shared::function::Endpoint;
 use shared::id::SessionId;
-use shared::password::{self, Password};
+use shared::password::{self, Password, Verified};
 use shared::request::Origin;
-use shared::sessions::{Session, Sessions};
+use shared::sessions::{Ended, Session, Sessions};
 use shared::time::Timestamp;
 use shared::token::Issuer;
 use shared::transaction::{self, Written};
-use shared::users::{Status, User, Users};
+use shared::users::{self, Status, User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
 /// `auth-login`.
@@ -23,6 +24,8 @@ pub static FUNCTION: Function = Function::http::<Login>("auth-login");
 
 /// How much of a `User-Agent` is worth keeping, in characters.
 const USER_AGENT_MAX: usize = 255;
+/// Live sessions of a user at most.
+const SESSIONS_MAX: usize = 50;
 
 input! {
     struct Claim { email: Email, password: Password }
@@ -34,6 +37,7 @@ pub struct Login {
     users: Users,
     credentials: Credentials,
     sessions: Sessions,
+    attempts: Attempts,
     issuer: Issuer,
     clock: Clock,
     refresh_lifetime: i64,
@@ -42,6 +46,7 @@ pub struct Login {
 
 impl Endpoint for Login {
     type Caller = Visitor;
+    const WRITES: bool = true;
 
     fn init(init: &mut Init) -> Self {
         password::warm_up();
@@ -50,6 +55,7 @@ impl Endpoint for Login {
             users: Users::init(init),
             credentials: Credentials::init(init),
             sessions: Sessions::init(init),
+            attempts: Attempts::init(init),
             issuer: Issuer::init(init),
             clock: init.clock(),
             refresh_lifetime: init.number("REFRESH_TOKEN_SECONDS"),
@@ -59,32 +65,77 @@ impl Endpoint for Login {
 
     async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
         let Claim { email, password } = request.json()?;
-        let credential = self.credentials.get(&email).await?;
-        let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
-        let matches = password::verify(password, hash).await?;
-        let credential = credential.filter(|_| matches).ok_or(Error::LoginFailed)?;
-        let user = self.users.get(credential.user_id).await?;
-        let user = user.filter(|user| user.status == Status::Active).ok_or(Error::LoginFailed)?;
+        let origin = request.origin();
+        let (seen, credential) =
+            try_join(self.attempts.look(&email, &origin.source_ip), self.credentials.get(&email)).await?;
 
+        // From here on, unknown, known and suspended accounts go exactly the same way.
+        let user_id =
+            credential.as_ref().map_or_else(|| users::nobody(&email), |credential| credential.user_id);
+        let (attempt, user) = join(self.attempts.reserve(seen), self.users.get(user_id)).await;
+        let (attempt, user) = (attempt?, user?.filter(|user| user.status == Status::Active));
+        let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
+        let verified = password::verify(password, hash).await?;
+
+        let (Some(credential), Some(user), Verified::Yes | Verified::Rehashed(_)) =
+            (&credential, &user, &verified)
+        else {
+            let of = credential.map(|credential| credential.user_id);
+            self.attempts.failed(&attempt, of, &origin.by("auth-login", "login-failed")).await?;
+            return Err(Error::LoginFailed);
+        };
         let now = self.clock.now();
-        let session = self.session(&user, request.origin(), now);
-        // A login that races a new password, a suspension or a logout of all sessions loses.
-        let items = vec![
-            self.sessions.insert(&session)?,
-            self.users.check_may_log_in(user.id, user.auth_version)?,
-            self.credentials.check_unchanged(&credential)?,
-        ];
-        match transaction::write(&self.dynamodb, items).await? {
-            Written::Committed => {}
-            Written::Refused(_) => return Err(Error::LoginFailed),
+        let session = self.session(user, origin, now);
+        let begun = self.begin(&session, user, credential);
+        let rehash = async {
+            match &verified {
+                Verified::Rehashed(hash) => self.credentials.rehash(credential, hash).await,
+                _ => Ok(()),
+            }
+        };
+        let (begun, counted, rehashed) = join3(begun, self.attempts.succeeded(&attempt), rehash).await;
+        begun?;
+        // The session has begun: what only tidies up does not stop it.
+        for tidied in [counted, rehashed, self.trim(&session, user, origin, now).await] {
+            if let Err(error) = tidied {
+                tracing::warn!(cause = error.cause(), "not tidied up after a login");
+            }
         }
         Response::json(StatusCode::OK, &self.issuer.issue(&session, &user.roles, now)?)
     }
 }
 
 impl Login {
+    /// Stores the session. A login that races a new password, a suspension or a logout of all sessions loses.
+    async fn begin(&self, session: &Session, user: &User, credential: &Credential) -> Result<()> {
+        let steps = vec![
+            self.sessions.insert(session)?,
+            self.users.check_may_log_in(user.id, user.auth_version)?,
+            self.credentials.check_unchanged(credential)?,
+        ];
+        match transaction::write(&self.dynamodb, steps).await? {
+            Written::Committed => Ok(()),
+            Written::Refused(_) => Err(Error::LoginFailed),
+        }
+    }
+
+    /// Ends the oldest sessions where there are too many. It looks after the new one is stored, so that of
+    /// logins side by side the last to look sees all.
+    async fn trim(&self, session: &Session, user: &User, origin: &Origin, now: Timestamp) -> Result<()> {
+        let mut live = self.sessions.of_user(user.id).await?;
+        live.retain(|session| session.is_alive(user, now));
+        let surplus = live.len().saturating_sub(SESSIONS_MAX);
+        live.retain(|other| other.id != session.id);
+        live.sort_by_key(|session| session.created_at);
+        let ends = live.iter().take(surplus).map(|oldest| {
+            self.sessions.end(user.id, oldest.id, now, origin.by("auth-login", Ended::TooMany.reason()))
+        });
+        join_all(ends).await.into_iter().collect()
+    }
+
     fn session(&self, user: &User, origin: &Origin, now: Timestamp) -> Session {
         let ends_at = now.plus_seconds(self.session_lifetime);
+        let expires_at = now.plus_seconds(self.refresh_lifetime).min(ends_at);
         Session {
             user_id: user.id,
             id: SessionId::new(now),
@@ -92,18 +143,15 @@ impl Login {
             counter: 0,
             created_at: now,
             last_used_at: now,
-            expires_at: now.plus_seconds(self.refresh_lifetime).min(ends_at),
+            rotated_at: None,
+            expires_at,
             ends_at,
             ended_at: None,
             ip: origin.source_ip.clone(),
             user_agent: origin.user_agent.chars().take(USER_AGENT_MAX).collect(),
             version: 1,
-            change: Provenance {
-                correlation_id: origin.correlation_id.clone(),
-                actor: user.id.to_string(),
-                reason: "login".to_owned(),
-            },
-            ttl: ends_at.seconds(),
+            change: origin.by(user.id, "login"),
+            ttl: expires_at.seconds(),
         }
     }
 }

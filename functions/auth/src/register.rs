@@ -5,16 +5,19 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use shared::caller::Visitor;
 use shared::clock::Clock;
+use shared::counters::Counters;
 use shared::credentials::{Credential, Credentials};
 use shared::email::Email;
-use shared::event::Provenance;
 use shared::function::Endpoint;
 use shared::id::UserId;
+use shared::limits::{Limit, Limits, network};
 use shared::password::{self, NewPassword};
 use shared::text::Name;
 use shared::transaction::{self, Written};
 use shared::users::{User, Users};
-use shared::{Error, Function, Init, Request, Response, Result, input};
+use shared::{Function, Init, Request, Response, Result, input};
+
+use crate::mail_limits::HOUR;
 
 /// `auth-register`.
 pub static FUNCTION: Function = Function::http::<Register>("auth-register");
@@ -34,39 +37,45 @@ struct Registered<'a> {
 pub struct Register {
     dynamodb: Client,
     users: Users,
+    counters: Counters,
     credentials: Credentials,
+    limits: Limits,
+    per_address: Limit,
     clock: Clock,
 }
 
 impl Endpoint for Register {
     type Caller = Visitor;
+    const WRITES: bool = true;
 
     fn init(init: &mut Init) -> Self {
+        let most = init.number("REGISTRATIONS_PER_ADDRESS");
         Self {
             dynamodb: init.dynamodb(),
             users: Users::init(init),
+            counters: Counters::init(init),
             credentials: Credentials::init(init),
+            limits: Limits::init(init),
+            per_address: Limit { what: "register", most, seconds: HOUR },
             clock: init.clock(),
         }
     }
 
     async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
         let NewAccount { name, email, password } = request.json()?;
+        let origin = request.origin();
+        self.limits.reserve(self.per_address, &network(&origin.source_ip)).await?;
         let password_hash = password::hash(password).await?;
 
-        let change = Provenance {
-            correlation_id: request.origin().correlation_id.clone(),
-            actor: "auth-register".to_owned(),
-            reason: "register".to_owned(),
-        };
-        let user = User::new(&name, email, self.clock.now(), change);
+        let user = User::new(&name, email, self.clock.now(), origin.by("auth-register", "register"));
         let credential =
-            Credential { email: user.email.clone(), user_id: user.id, password_hash, version: 1 };
-        // The credential first: its condition is what makes an address unique.
-        let items = vec![self.credentials.insert(&credential)?, self.users.insert(&user)?];
-        match transaction::write(&self.dynamodb, items).await? {
+            Credential { email: user.email.clone(), user_id: user.id, password_hash, password_version: 1 };
+        // The credential's condition is what makes an address unique.
+        let mut steps = vec![self.credentials.insert(&credential)?];
+        steps.extend(self.users.insert(&user, &self.counters)?);
+        match transaction::write(&self.dynamodb, steps).await? {
             Written::Committed => {}
-            Written::Refused(_) => return Err(Error::EmailAlreadyRegistered),
+            Written::Refused(refused) => return Err(refused),
         }
 
         let body = Registered { id: user.id, name: &user.name, email: &user.email };

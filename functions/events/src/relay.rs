@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Relay {
     eventbridge: Client,
     bus: String,
-    tables: [(String, Table); 2],
+    tables: [(String, Table); 4],
 }
 
 impl StreamReader for Relay {
@@ -43,6 +43,8 @@ impl StreamReader for Relay {
             tables: [
                 (init.text("USERS_TABLE"), Table::Users),
                 (init.text("SESSIONS_TABLE"), Table::Sessions),
+                (init.text("ONE_TIME_TOKENS_TABLE"), Table::OneTimeTokens),
+                (init.text("ATTEMPTS_TABLE"), Table::Attempts),
             ],
         }
     }

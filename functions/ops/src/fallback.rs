@@ -16,6 +16,7 @@ pub struct Fallback;
 
 impl Endpoint for Fallback {
     type Caller = Anyone;
+    const WRITES: bool = false;
 
     fn init(_: &mut Init) -> Self {
         Self

@@ -23,6 +23,7 @@ pub struct Health {
 
 impl Endpoint for Health {
     type Caller = Anyone;
+    const WRITES: bool = false;
 
     fn init(init: &mut Init) -> Self {
         Self { commit: init.text("COMMIT") }

@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use lambda_http::aws_lambda_events;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Call, Endpoint, Failure, Running, answer};
-use crate::caller::Caller;
-use crate::clock::Clock;
+use crate::caller::{Access, Caller};
 use crate::init::Init;
 use crate::request::{Origin, Request};
 use crate::response::Response;
@@ -40,18 +39,27 @@ impl Unreadable {
 pub(super) struct Http<E: Endpoint> {
     endpoint: E,
     guard: <E::Caller as Caller>::Guard,
-    clock: Clock,
 }
 
 impl<E: Endpoint> Http<E> {
     pub(super) fn new(init: &mut Init) -> Self {
-        Self { endpoint: E::init(init), guard: E::Caller::guard(init), clock: init.clock() }
+        Self { endpoint: E::init(init), guard: E::Caller::guard(init) }
     }
 
     async fn handle(&self, request: Result<Request>) -> Result<Response> {
         let request = request?;
-        let caller = E::Caller::admit(&self.guard, &request, self.clock.now()).await?;
-        self.endpoint.handle(caller, request).await
+        let caller = E::Caller::admit(&self.guard, &request).await?;
+        let Some(session) = caller.session() else { return self.endpoint.handle(caller, request).await };
+        if !E::WRITES {
+            let (stands, answer) = join(session.confirm(), self.endpoint.handle(caller, request)).await;
+            return stands.and(answer);
+        }
+        // What a visitor writes does not hold to its session, so that comes first.
+        if E::Caller::ACCESS == Access::Visitor {
+            session.confirm().await?;
+        }
+        let answer = self.endpoint.handle(caller, request).await;
+        session.confirm().await.and(answer)
     }
 
     /// The endpoint's answer, or what stands for it when it panics or takes too long.

@@ -1,8 +1,10 @@
 //! Which events follow from a change: a pure function for each entity.
 
 use shared::Result;
-use shared::event::{Event, Fact, session_key};
-use shared::sessions::Session;
+use shared::attempts::Counted;
+use shared::event::{Entity, Event, Fact, session_key};
+use shared::one_time::{ASKED_FOR, OneTimeToken, Purpose};
+use shared::sessions::{Ended, Session};
 use shared::stream::Change;
 use shared::users::User;
 
@@ -10,12 +12,17 @@ use shared::users::User;
 pub(super) enum Table {
     Users,
     Sessions,
+    OneTimeTokens,
+    Attempts,
 }
 
 impl Table {
     /// The events that follow from `change`. A removed item raises nothing: whatever ends does so by an
     /// update first.
     pub(super) fn events(&self, change: &Change) -> Result<Vec<Event>> {
+        if change.new.is_none() {
+            return Ok(Vec::new());
+        }
         Ok(match self {
             Self::Users => match change.images()? {
                 (old, Some(new)) => user(old.as_ref(), &new),
@@ -25,23 +32,86 @@ impl Table {
                 (old, Some(new)) => session(old.as_ref(), &new),
                 (_, None) => Vec::new(),
             },
+            Self::OneTimeTokens => match change.images()? {
+                (old, Some(new)) => one_time_token(old.as_ref(), &new),
+                (_, None) => Vec::new(),
+            },
+            Self::Attempts => match change.images()? {
+                (Some(old), Some(new)) => attempt(&old, &new),
+                _ => Vec::new(),
+            },
         })
     }
 }
 
 fn user(old: Option<&User>, new: &User) -> Vec<Event> {
-    if old.is_some() {
-        return Vec::new();
-    }
-    let fact = Fact::UserRegistered { user_id: new.id, email: new.email.clone(), name: new.name.clone() };
-    vec![Event::raised(&new.entity(&new.id.to_string()), new.updated_at, &new.change, fact)]
+    let user_id = new.id;
+    let facts = match old {
+        None => vec![Fact::UserRegistered { user_id, email: new.email.clone(), name: new.name.clone() }],
+        Some(old) if new.deleted_at.is_some() => {
+            // A deleted account is only written to remove it.
+            let deleted = old.deleted_at.is_none().then_some(Fact::UserDeleted { user_id });
+            deleted.into_iter().collect()
+        }
+        Some(old) => [
+            (new.email_verified && !old.email_verified).then_some(Fact::EmailVerified { user_id }),
+            (new.password_changed_at != old.password_changed_at).then_some(Fact::PasswordChanged { user_id }),
+            (new.roles != old.roles).then(|| Fact::RolesChanged { user_id, roles: new.roles.clone() }),
+            (new.status != old.status).then_some(Fact::StatusChanged { user_id, status: new.status }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+    };
+    let key = new.id.to_string();
+    let raised = |fact| Event::raised(&new.entity(&key), new.updated_at, &new.change, fact);
+    facts.into_iter().map(raised).collect()
 }
 
 fn session(old: Option<&Session>, new: &Session) -> Vec<Event> {
-    if old.is_some() {
+    let (user_id, session_id) = (new.user_id, new.id);
+    let (fact, at) = match (old, new.ended_at) {
+        (None, _) => (Fact::LoginSuccess { user_id }, new.created_at),
+        (Some(old), Some(ended_at)) if old.ended_at.is_none() => {
+            let reason = new.change.reason.as_str();
+            let fact = if reason == Ended::TokenReuse.reason() {
+                Fact::TokenReuseDetected { user_id, session_id }
+            } else if reason == Ended::Logout.reason() {
+                Fact::LoggedOut { user_id, session_id }
+            } else {
+                return Vec::new();
+            };
+            (fact, ended_at)
+        }
+        _ => return Vec::new(),
+    };
+    let key = session_key(user_id, session_id);
+    vec![Event::raised(&new.entity(&key), at, &new.change, fact)]
+}
+
+fn one_time_token(old: Option<&OneTimeToken>, new: &OneTimeToken) -> Vec<Event> {
+    if old.is_some_and(|old| old.id == new.id) {
         return Vec::new();
     }
-    let key = session_key(new.user_id, new.id);
-    let fact = Fact::LoginSuccess { user_id: new.user_id };
-    vec![Event::raised(&new.entity(&key), new.created_at, &new.change, fact)]
+    let user_id = new.user_id;
+    let fact = match new.purpose {
+        Purpose::ResetPassword => Fact::PasswordResetRequested { user_id },
+        Purpose::VerifyEmail if new.change.reason == ASKED_FOR => Fact::VerificationRequested { user_id },
+        // The first one goes out with the welcome.
+        Purpose::VerifyEmail => return Vec::new(),
+    };
+    // Written once: its random id tells it from the one before.
+    let key = new.id.to_string();
+    let entity = Entity { table: "one-time-tokens", key: &key, version: 1 };
+    let made = new.expires_at.plus_seconds(-new.purpose.lifetime());
+    vec![Event::raised(&entity, made, &new.change, fact)]
+}
+
+fn attempt(old: &Counted, new: &Counted) -> Vec<Event> {
+    match (new.user_id, &new.change) {
+        (Some(user_id), Some(change)) if new.failures > old.failures => {
+            vec![Event::raised(&new.entity(), new.failed_at(), change, Fact::LoginFailed { user_id })]
+        }
+        _ => Vec::new(),
+    }
 }

@@ -1,0 +1,59 @@
+//! `POST /api/v1/auth/change-password`: set a new password, knowing the old one.
+
+use http::StatusCode;
+use shared::caller::SignedIn;
+use shared::clock::Clock;
+use shared::credentials::Credential;
+use shared::function::Endpoint;
+use shared::password::{self, Hash, Password, Wanted};
+use shared::request::Origin;
+use shared::transaction;
+use shared::users::Users;
+use shared::{Function, Init, Request, Response, Result, input};
+
+use crate::own_password::OwnPassword;
+
+/// `auth-change-password`.
+pub static FUNCTION: Function = Function::http::<ChangePassword>("auth-change-password");
+
+input! {
+    struct Change { current as "currentPassword": Password, wanted as "newPassword": Wanted }
+}
+
+/// What changing a password needs.
+pub struct ChangePassword {
+    users: Users,
+    own: OwnPassword,
+    clock: Clock,
+}
+
+impl Endpoint for ChangePassword {
+    type Caller = SignedIn;
+    const WRITES: bool = true;
+
+    fn init(init: &mut Init) -> Self {
+        Self { users: Users::init(init), own: OwnPassword::init(init), clock: init.clock() }
+    }
+
+    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+        let Change { current, wanted } = request.json()?;
+        let origin = request.origin();
+        let user = &caller.account().await?.user;
+        let password = wanted.of("newPassword", &user.name, &user.email)?;
+        let credential = self.own.check(&user.email, current, &origin.source_ip).await?;
+        let hash = password::hash(password).await?;
+        transaction::persist(|| Box::pin(self.set(&caller, &credential, &hash, origin))).await?;
+        Ok(Response::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+impl ChangePassword {
+    async fn set(&self, caller: &SignedIn, read: &Credential, hash: &Hash, origin: &Origin) -> Result<()> {
+        let user = caller.look().await?.user;
+        let now = self.clock.now();
+        let mut next = user.next(now, origin.by(user.id, "change-password"));
+        next.password_changed(now);
+        let steps = vec![self.users.replace(&user, &next)?, self.own.credentials.set_password(read, hash)?];
+        caller.write(steps).await
+    }
+}

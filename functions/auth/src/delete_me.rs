@@ -1,0 +1,66 @@
+//! `DELETE /api/v1/auth/me`: delete the caller's own account.
+
+use http::StatusCode;
+use shared::caller::SignedIn;
+use shared::clock::Clock;
+use shared::counters::Counters;
+use shared::credentials::Credential;
+use shared::function::Endpoint;
+use shared::password::Password;
+use shared::request::Origin;
+use shared::transaction;
+use shared::users::Users;
+use shared::{Function, Init, Request, Response, Result, input};
+
+use crate::own_password::OwnPassword;
+
+/// `auth-delete-me`.
+pub static FUNCTION: Function = Function::http::<DeleteMe>("auth-delete-me");
+
+input! {
+    struct Confirmed { password: Password }
+}
+
+/// What deleting an account needs.
+pub struct DeleteMe {
+    users: Users,
+    counters: Counters,
+    own: OwnPassword,
+    clock: Clock,
+}
+
+impl Endpoint for DeleteMe {
+    type Caller = SignedIn;
+    const WRITES: bool = true;
+
+    fn init(init: &mut Init) -> Self {
+        Self {
+            users: Users::init(init),
+            counters: Counters::init(init),
+            own: OwnPassword::init(init),
+            clock: init.clock(),
+        }
+    }
+
+    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+        let Confirmed { password } = request.json()?;
+        let origin = request.origin();
+        let user = &caller.account().await?.user;
+        let credential = self.own.check(&user.email, password, &origin.source_ip).await?;
+        transaction::persist(|| Box::pin(self.delete(&caller, &credential, origin))).await?;
+        Ok(Response::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+impl DeleteMe {
+    /// The account and its address go at once; what else was the user's follows from the event.
+    async fn delete(&self, caller: &SignedIn, credential: &Credential, origin: &Origin) -> Result<()> {
+        let user = caller.look().await?.user;
+        let now = self.clock.now();
+        let mut next = user.next(now, origin.by(user.id, "delete-me"));
+        next.delete(now);
+        let mut steps = self.users.replace_counted(&user, &next, &self.counters)?;
+        steps.push(self.own.credentials.remove(credential)?);
+        caller.write(steps).await
+    }
+}

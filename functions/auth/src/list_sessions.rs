@@ -1,0 +1,64 @@
+//! `GET /api/v1/auth/sessions`: the caller's live sessions.
+
+use futures_util::future::try_join;
+use http::StatusCode;
+use serde::Serialize;
+use shared::caller::SignedIn;
+use shared::clock::Clock;
+use shared::function::Endpoint;
+use shared::id::SessionId;
+use shared::sessions::Sessions;
+use shared::time::Timestamp;
+use shared::{Function, Init, Request, Response, Result};
+
+/// `auth-list-sessions`.
+pub static FUNCTION: Function = Function::http::<ListSessions>("auth-list-sessions");
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    data: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    id: SessionId,
+    created_at: Timestamp,
+    last_used_at: Timestamp,
+    ip: &'a str,
+    user_agent: &'a str,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+/// What listing sessions needs.
+pub struct ListSessions {
+    sessions: Sessions,
+    clock: Clock,
+}
+
+impl Endpoint for ListSessions {
+    type Caller = SignedIn;
+    const WRITES: bool = false;
+
+    fn init(init: &mut Init) -> Self {
+        Self { sessions: Sessions::init(init), clock: init.clock() }
+    }
+
+    async fn handle(&self, caller: SignedIn, _: Request) -> Result<Response> {
+        let of_user = self.sessions.of_user(caller.user_id());
+        let (account, mut sessions) = try_join(caller.account(), of_user).await?;
+        let now = self.clock.now();
+        sessions.retain(|session| session.is_alive(&account.user, now));
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        let shown = sessions.iter().map(|session| Shown {
+            id: session.id,
+            created_at: session.created_at,
+            last_used_at: session.last_used_at,
+            ip: &session.ip,
+            user_agent: &session.user_agent,
+            current: session.id == caller.session_id(),
+        });
+        Response::json(StatusCode::OK, &Listed { data: shown.collect() })
+    }
+}

@@ -1,0 +1,98 @@
+//! `POST /api/v1/auth/refresh`: exchange a refresh token for a new pair.
+
+use aws_sdk_dynamodb::Client;
+use http::StatusCode;
+use shared::caller::Visitor;
+use shared::clock::Clock;
+use shared::function::Endpoint;
+use shared::request::Origin;
+use shared::sessions::{Ended, Session, Sessions};
+use shared::token::{Issuer, Presented, RefreshClaim, RefreshTokens, TokenPair};
+use shared::transaction::{self, Written};
+use shared::users::Users;
+use shared::{Error, Function, Init, Request, Response, Result, input};
+
+/// `auth-refresh`.
+pub static FUNCTION: Function = Function::http::<Refresh>("auth-refresh");
+
+/// How long the token before the current one still leads to it, in milliseconds: a client that lost the reply
+/// tries again.
+const LOST_REPLY_MS: i64 = 10_000;
+
+input! {
+    struct Exchange { refresh_token as "refreshToken": Presented }
+}
+
+/// What refreshing needs.
+pub struct Refresh {
+    dynamodb: Client,
+    users: Users,
+    sessions: Sessions,
+    tokens: RefreshTokens,
+    issuer: Issuer,
+    clock: Clock,
+    refresh_lifetime: i64,
+}
+
+impl Endpoint for Refresh {
+    type Caller = Visitor;
+    const WRITES: bool = true;
+
+    fn init(init: &mut Init) -> Self {
+        Self {
+            dynamodb: init.dynamodb(),
+            users: Users::init(init),
+            sessions: Sessions::init(init),
+            tokens: RefreshTokens::init(init),
+            issuer: Issuer::init(init),
+            clock: init.clock(),
+            refresh_lifetime: init.number("REFRESH_TOKEN_SECONDS"),
+        }
+    }
+
+    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+        let Exchange { refresh_token } = request.json()?;
+        let claim = self.tokens.open(&refresh_token.0).ok_or(Error::InvalidRefreshToken)?;
+        let pair = transaction::persist(|| Box::pin(self.exchange(&claim, request.origin()))).await?;
+        Response::json(StatusCode::OK, &pair)
+    }
+}
+
+impl Refresh {
+    async fn exchange(&self, claim: &RefreshClaim, origin: &Origin) -> Result<TokenPair> {
+        let now = self.clock.now();
+        let read = self.sessions.with_user(&self.users, claim.user_id, claim.session_id).await?;
+        let alive = read.filter(|(session, user)| session.is_alive(user, now));
+        let (session, user) = alive.ok_or(Error::InvalidRefreshToken)?;
+
+        if claim.counter == session.counter {
+            let expires_at = now.plus_seconds(self.refresh_lifetime).min(session.ends_at);
+            let next = Session {
+                counter: session.counter + 1,
+                last_used_at: now,
+                rotated_at: Some(now),
+                expires_at,
+                ttl: expires_at.seconds(),
+                version: session.version + 1,
+                change: origin.by(user.id, "refresh"),
+                ..session.clone()
+            };
+            let may_log_in = self.users.check_may_log_in(user.id, user.auth_version)?;
+            let steps = vec![self.sessions.replace(&session, &next)?, may_log_in];
+            return match transaction::write(&self.dynamodb, steps).await? {
+                Written::Committed => self.issuer.issue(&next, &user.roles, now),
+                Written::Refused(refused) => Err(refused),
+            };
+        }
+        let rotated = session.rotated_at.map_or(i64::MAX, |rotated| now.ms() - rotated.ms());
+        if claim.counter + 1 == session.counter && rotated <= LOST_REPLY_MS {
+            return self.issuer.issue(&session, &user.roles, now);
+        }
+        if claim.counter < session.counter {
+            // Somebody has a copy: the thief or the owner, and nobody knows which.
+            let change = origin.by("auth-refresh", Ended::TokenReuse.reason());
+            self.sessions.end(user.id, session.id, now, change).await?;
+        }
+        Err(Error::InvalidRefreshToken)
+    }
+}

@@ -1,0 +1,56 @@
+//! `PATCH /api/v1/auth/me`: change the caller's own account.
+
+use http::StatusCode;
+use shared::caller::SignedIn;
+use shared::clock::Clock;
+use shared::function::Endpoint;
+use shared::request::Origin;
+use shared::text::Name;
+use shared::transaction;
+use shared::users::{User, Users};
+use shared::{Function, Init, Request, Response, Result, input};
+
+use crate::account::Shown;
+
+/// `auth-update-me`.
+pub static FUNCTION: Function = Function::http::<UpdateMe>("auth-update-me");
+
+input! {
+    struct Changes { name: Option<Name> }
+}
+
+/// What changing an account needs.
+pub struct UpdateMe {
+    users: Users,
+    clock: Clock,
+}
+
+impl Endpoint for UpdateMe {
+    type Caller = SignedIn;
+    const WRITES: bool = true;
+
+    fn init(init: &mut Init) -> Self {
+        Self { users: Users::init(init), clock: init.clock() }
+    }
+
+    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+        let Changes { name } = request.json()?;
+        let user = match name {
+            None => caller.account().await?.user.clone(),
+            Some(name) => {
+                transaction::persist(|| Box::pin(self.rename(&caller, &name, request.origin()))).await?
+            }
+        };
+        Response::json(StatusCode::OK, &Shown::of(&user))
+    }
+}
+
+impl UpdateMe {
+    async fn rename(&self, caller: &SignedIn, name: &Name, origin: &Origin) -> Result<User> {
+        let user = caller.look().await?.user;
+        let change = origin.by(user.id, "update-me");
+        let next = User { name: name.as_str().to_owned(), ..user.next(self.clock.now(), change) };
+        caller.write(vec![self.users.replace(&user, &next)?]).await?;
+        Ok(next)
+    }
+}

@@ -1,0 +1,37 @@
+//! What consumers share that have a mail sent: whose account an event is about, and one job for each event.
+
+use shared::event::Event;
+use shared::id::derived;
+use shared::job::{EmailJob, Emails, Mail};
+use shared::receipts::Receipts;
+use shared::users::{User, Users};
+use shared::{Init, Result};
+
+/// Queues mails to users.
+pub(crate) struct Mailing {
+    users: Users,
+    emails: Emails,
+    receipts: Receipts,
+}
+
+impl Mailing {
+    pub(crate) fn init(init: &mut Init) -> Self {
+        Self { users: Users::init(init), emails: Emails::init(init), receipts: Receipts::init(init) }
+    }
+
+    /// Queues, once for `event`, the mail that `write` makes for the user whom it is about. A user who is gone
+    /// gets none.
+    pub(crate) async fn send(&self, event: &Event, write: impl FnOnce(User) -> Mail + Send) -> Result<()> {
+        let queue = async {
+            let Some(user) = self.users.get(event.fact.user_id()).await? else {
+                tracing::info!(eventId = %event.id, "its user is gone: no mail");
+                return Ok(());
+            };
+            let mail = write(user);
+            // Derived, so that a job queued twice is still one mail.
+            let id = derived(&[mail.kind(), &event.id.to_string()]);
+            self.emails.send(&EmailJob { id, mail, correlation_id: event.correlation_id.clone() }).await
+        };
+        self.receipts.once(event.id, queue).await
+    }
+}

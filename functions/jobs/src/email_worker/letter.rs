@@ -1,0 +1,148 @@
+//! Mails as they are written: a subject, HTML and the same in plain text.
+
+use askama::Template;
+use shared::job::Alert;
+use shared::time::Timestamp;
+use shared::{Error, Result};
+
+/// A mail's content. It has no `Debug`: a link in it lets its reader in.
+pub(super) struct Letter {
+    pub(super) subject: &'static str,
+    pub(super) html: String,
+    pub(super) text: String,
+}
+
+impl Letter {
+    fn render(subject: &'static str, html: &impl Template, text: &impl Template) -> Result<Self> {
+        Ok(Self {
+            subject,
+            html: html.render().map_err(Error::internal)?,
+            text: text.render().map_err(Error::internal)?,
+        })
+    }
+
+    /// Greets a new user; with the link that verifies the address, unless that was done already.
+    pub(super) fn welcome(name: &str, link: Option<&str>) -> Result<Self> {
+        Self::render("Welcome to Arcana!", &WelcomeHtml { name, link }, &WelcomeText { name, link })
+    }
+
+    /// Has a link that verifies the address.
+    pub(super) fn verify_email(name: &str, link: &str) -> Result<Self> {
+        let (html, text) = (VerifyEmailHtml { name, link }, VerifyEmailText { name, link });
+        Self::render("Verify your email address", &html, &text)
+    }
+
+    /// Has a link that sets a new password.
+    pub(super) fn password_reset(name: &str, link: &str) -> Result<Self> {
+        let (html, text) = (PasswordResetHtml { name, link }, PasswordResetText { name, link });
+        Self::render("Password Reset Request", &html, &text)
+    }
+
+    /// Tells of what its reader may not have done.
+    pub(super) fn security_alert(name: &str, alert: Alert, at: Timestamp) -> Result<Self> {
+        let what = match alert {
+            Alert::PasswordChanged => {
+                "the password of your account was changed, and all its sessions were ended."
+            }
+            Alert::TokenReuse => {
+                "a key to one of your sessions was used a second time. Somebody may have a copy of it, so the \
+                 session was ended."
+            }
+        };
+        let at = at.to_string();
+        let html = SecurityAlertHtml { name, what, at: &at };
+        let text = SecurityAlertText { name, what, at: &at };
+        Self::render("Security alert for your Arcana account", &html, &text)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "welcome.html")]
+struct WelcomeHtml<'a> {
+    name: &'a str,
+    link: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "welcome.txt")]
+struct WelcomeText<'a> {
+    name: &'a str,
+    link: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "verify-email.html")]
+struct VerifyEmailHtml<'a> {
+    name: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "verify-email.txt")]
+struct VerifyEmailText<'a> {
+    name: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "password-reset.html")]
+struct PasswordResetHtml<'a> {
+    name: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "password-reset.txt")]
+struct PasswordResetText<'a> {
+    name: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "security-alert.html")]
+struct SecurityAlertHtml<'a> {
+    name: &'a str,
+    what: &'a str,
+    at: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "security-alert.txt")]
+struct SecurityAlertText<'a> {
+    name: &'a str,
+    what: &'a str,
+    at: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_write_markup_into_a_mail() {
+        let name = "<script>alert(1)</script>";
+        let at = Timestamp::from_ms(0);
+        let letters = [
+            Letter::welcome(name, Some("https://x")),
+            Letter::verify_email(name, "https://x"),
+            Letter::password_reset(name, "https://x"),
+            Letter::security_alert(name, Alert::TokenReuse, at),
+        ];
+        for letter in letters {
+            let letter = letter.unwrap();
+            assert!(!letter.html.contains("<script>"), "{}", letter.subject);
+            assert!(letter.text.contains("<script>"), "plain text needs no escaping: {}", letter.subject);
+        }
+    }
+
+    #[test]
+    fn a_link_stands_in_both_forms_of_a_mail() {
+        let link = "https://app.example.com/verify-email#token=a.b-c.d_e";
+        for letter in [Letter::welcome("Ada", Some(link)), Letter::verify_email("Ada", link)] {
+            let letter = letter.unwrap();
+            assert!(letter.html.contains(&format!("href=\"{link}\"")), "{}", letter.html);
+            assert!(letter.text.contains(&format!("\n{link}")), "{}", letter.text);
+        }
+        assert!(!Letter::welcome("Ada", None).unwrap().text.contains("24 hours"));
+    }
+}

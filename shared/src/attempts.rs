@@ -1,0 +1,360 @@
+//! Attempts at passwords: each is reserved by a conditional write before its hash is computed, so that
+//! guesses side by side cannot race the count.
+//!
+//! An account has so many free attempts, then one after each delay, which doubles. An address that logged in
+//! to the account before has a count of its own: a stranger cannot lock its owner out. An address as a whole
+//! has a limit too, whatever the accounts.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use futures_util::future::{join, join3};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Clock;
+use crate::email::Email;
+use crate::event::{Entity, Provenance};
+use crate::id::UserId;
+use crate::init::Init;
+use crate::limits::{Limit, Limits, network};
+use crate::time::Timestamp;
+use crate::{Error, Result};
+
+/// The first delay after the free attempts, in seconds.
+const FIRST_DELAY: i64 = 1;
+/// How long an account's count is kept after its last attempt, in seconds.
+const KEPT_SECONDS: i64 = 24 * 3600;
+/// How often a count is looked at before others that try the same account are too many.
+const TRIES: usize = 6;
+
+/// The `attempts` table.
+#[derive(Clone)]
+pub struct Counts {
+    client: Client,
+    table: String,
+}
+
+/// The counts, and what they are held to.
+#[derive(Clone)]
+pub struct Attempts {
+    counts: Counts,
+    clock: Clock,
+    limits: Limits,
+    free: i64,
+    longest_delay: i64,
+    trusted: i64,
+    per_address: Limit,
+}
+
+/// The attempts at one account, as the table holds them: its own, or those from one address that logged in
+/// before. It holds no email address, only its hash.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted {
+    /// The key.
+    pub id: String,
+    /// Reservations since the last success.
+    attempts: i64,
+    /// When the next attempt is let through once the free ones are used, in milliseconds since the epoch.
+    not_before: i64,
+    /// Failures, ever; more than before is what raises an event.
+    pub failures: u64,
+    /// Whose account, if it is one.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    /// Raised by each failure; begins with the time, so that an item made anew does not begin again.
+    pub version: u64,
+    /// When the last failure was.
+    #[serde(default)]
+    failed_at: Option<Timestamp>,
+    /// The request of the last failure.
+    #[serde(default)]
+    pub change: Option<Provenance>,
+    ttl: i64,
+}
+
+impl Counted {
+    /// When the last failure was; the epoch where there was none.
+    pub fn failed_at(&self) -> Timestamp {
+        self.failed_at.unwrap_or(Timestamp::from_ms(0))
+    }
+
+    /// Which item this is, for its events.
+    pub fn entity(&self) -> Entity<'_> {
+        Entity { table: "attempts", key: &self.id, version: self.version }
+    }
+}
+
+/// What is known of an account and an address before an attempt.
+pub struct Seen {
+    account: Key,
+    trusted: Key,
+    network: String,
+}
+
+struct Key {
+    id: String,
+    counted: Option<Counted>,
+    /// Whether another attempt keeps the count for longer: an address is not trusted for longer by attempts.
+    extends: bool,
+}
+
+/// A reserved attempt: the password may be hashed.
+pub struct Attempt {
+    /// Where it is counted.
+    id: String,
+    account: String,
+    trusted: String,
+    network: String,
+}
+
+/// What an account is called where its address must not stand.
+pub fn account_key(email: &Email) -> String {
+    hashed(&[email.as_str()])
+}
+
+fn hashed(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Attempts {
+    /// Reads `ATTEMPTS_TABLE`, `LIMITS_TABLE`, `LOGIN_FREE_ATTEMPTS`, `LOGIN_LONGEST_DELAY_SECONDS`,
+    /// `LOGIN_FAILURES_PER_ADDRESS`, `LOGIN_ADDRESS_WINDOW_SECONDS` and `TRUSTED_ADDRESS_SECONDS`.
+    pub fn init(init: &mut Init) -> Self {
+        Self {
+            counts: Counts::init(init),
+            clock: init.clock(),
+            limits: Limits::init(init),
+            free: init.number("LOGIN_FREE_ATTEMPTS"),
+            longest_delay: init.number("LOGIN_LONGEST_DELAY_SECONDS"),
+            trusted: init.number("TRUSTED_ADDRESS_SECONDS"),
+            per_address: Limit {
+                what: "login",
+                most: init.number("LOGIN_FAILURES_PER_ADDRESS"),
+                seconds: init.number("LOGIN_ADDRESS_WINDOW_SECONDS"),
+            },
+        }
+    }
+
+    /// Looks at what is known of an account and an address. Read it beside the credential.
+    pub async fn look(&self, email: &Email, source_ip: &str) -> Result<Seen> {
+        let network = network(source_ip);
+        let account = account_key(email);
+        let trusted = hashed(&[email.as_str(), &network]);
+        let key = |id: &String| [("id".to_owned(), AttributeValue::S(id.clone()))].into();
+        let keys = KeysAndAttributes::builder().keys(key(&account)).keys(key(&trusted));
+        let keys = keys.consistent_read(true).build().map_err(Error::internal)?;
+        let answer =
+            self.counts.client.batch_get_item().request_items(&self.counts.table, keys).send().await?;
+        if answer.unprocessed_keys().is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::unavailable("DynamoDB left a part of a batch unread"));
+        }
+        let items = answer.responses.unwrap_or_default().remove(&self.counts.table).unwrap_or_default();
+        let items: Vec<Counted> = serde_dynamo::from_items(items).map_err(Error::internal)?;
+        let found = |id: String, extends: bool| Key {
+            counted: items.iter().find(|item| item.id == id).cloned(),
+            id,
+            extends,
+        };
+        Ok(Seen { account: found(account, true), trusted: found(trusted, false), network })
+    }
+
+    /// Reserves an attempt, or says when the next one is let through ([`Error::TooManyRequests`]).
+    pub async fn reserve(&self, seen: Seen) -> Result<Attempt> {
+        let now = self.clock.now();
+        let Seen { account, trusted, network } = seen;
+        let attempt = |id: &str| Attempt {
+            id: id.to_owned(),
+            account: account.id.clone(),
+            trusted: trusted.id.clone(),
+            network: network.clone(),
+        };
+        let counted_at = if is_open(trusted.counted.as_ref(), now) { &trusted } else { &account };
+        let attempt = attempt(&counted_at.id);
+        let own = self.count(counted_at, now);
+        match join(own, self.limits.reserve(self.per_address, &network)).await {
+            (Ok(()), Ok(())) => Ok(attempt),
+            (Ok(()), Err(refused)) => {
+                self.give_back(&attempt.id).await?;
+                Err(refused)
+            }
+            (Err(refused), Ok(())) => {
+                self.limits.give_back(self.per_address, &network).await?;
+                Err(refused)
+            }
+            (Err(refused), Err(_)) => Err(refused),
+        }
+    }
+
+    /// Counts one attempt, if one may be made now.
+    async fn count(&self, key: &Key, now: Timestamp) -> Result<()> {
+        let mut counted = key.counted.clone();
+        for _ in 0..TRIES {
+            let known = counted.filter(|counted| is_open(Some(counted), now));
+            let update = match known {
+                None => self.first(&key.id, now),
+                Some(known) if known.attempts < self.free => self.free(&known, key.extends, now),
+                Some(known) if known.not_before > now.ms() => {
+                    let wait = known.not_before - now.ms();
+                    return Err(Error::TooManyRequests { seconds: (wait + 999) / 1000 });
+                }
+                Some(known) => self.delayed(&known, key.extends, now),
+            };
+            let Err(error) = update.send().await else { return Ok(()) };
+            match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    let item = failed.item().cloned();
+                    counted = item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
+                }
+                _ => return Err(error.into()),
+            }
+        }
+        Err(Error::TooManyRequests { seconds: FIRST_DELAY })
+    }
+
+    fn first(&self, id: &str, now: Timestamp) -> UpdateItemFluentBuilder {
+        self.update(id)
+            .update_expression(
+                "SET attempts = :one, notBefore = :notBefore, failures = :zero, #version = :now, #ttl = :ttl",
+            )
+            .condition_expression("attribute_not_exists(id) OR #ttl <= :seconds")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":now", number(now.ms()))
+            .expression_attribute_values(":seconds", number(now.seconds()))
+            .expression_attribute_values(":notBefore", number(now.plus_seconds(FIRST_DELAY).ms()))
+            .expression_attribute_values(":ttl", number(now.seconds() + KEPT_SECONDS))
+    }
+
+    fn free(&self, known: &Counted, extends: bool, now: Timestamp) -> UpdateItemFluentBuilder {
+        self.another(known, extends, now, FIRST_DELAY)
+            .condition_expression("attempts < :free AND #ttl > :seconds")
+            .expression_attribute_values(":free", number(self.free))
+            .expression_attribute_values(":seconds", number(now.seconds()))
+    }
+
+    fn delayed(&self, known: &Counted, extends: bool, now: Timestamp) -> UpdateItemFluentBuilder {
+        // This attempt is the one after the delay that began with the last: the next delay is twice as long.
+        let doubled = u32::try_from(known.attempts + 1 - self.free).unwrap_or(u32::MAX);
+        let delay = FIRST_DELAY.checked_shl(doubled).filter(|delay| *delay > 0).unwrap_or(i64::MAX);
+        self.another(known, extends, now, delay.min(self.longest_delay))
+            .condition_expression("attempts = :known")
+            .expression_attribute_values(":known", number(known.attempts))
+    }
+
+    fn another(&self, known: &Counted, extends: bool, now: Timestamp, delay: i64) -> UpdateItemFluentBuilder {
+        let ttl = if extends { now.seconds() + KEPT_SECONDS } else { known.ttl };
+        self.update(&known.id)
+            .update_expression("SET attempts = attempts + :one, notBefore = :notBefore, #ttl = :ttl")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":notBefore", number(now.plus_seconds(delay).ms()))
+            .expression_attribute_values(":ttl", number(ttl))
+    }
+
+    async fn give_back(&self, id: &str) -> Result<()> {
+        let update = self.update(id).update_expression("SET attempts = attempts - :one");
+        let update = update.condition_expression("attempts > :zero");
+        let update = update.expression_attribute_values(":one", number(1));
+        if_there(update.expression_attribute_values(":zero", number(0))).await
+    }
+
+    /// Writes down that the attempt failed; of whom, if there is such an account.
+    pub async fn failed(&self, attempt: &Attempt, of: Option<UserId>, by: &Provenance) -> Result<()> {
+        let user = of.map_or(AttributeValue::Null(true), |id| AttributeValue::S(id.to_string()));
+        let change = serde_dynamo::to_attribute_value(by).map_err(Error::internal)?;
+        let update = self.update(&attempt.id).update_expression(
+            "SET failures = failures + :one, #version = #version + :one, userId = :user, #change = :change, \
+             failedAt = :now",
+        );
+        let update = update.condition_expression("attribute_exists(id)");
+        let update = update.expression_attribute_names("#change", "change");
+        let update = update.expression_attribute_names("#version", "version");
+        let update = update.expression_attribute_values(":one", number(1));
+        let update = update.expression_attribute_values(":user", user);
+        let now = AttributeValue::S(self.clock.now().to_string());
+        let update = update.expression_attribute_values(":now", now);
+        if_there(update.expression_attribute_values(":change", change)).await
+    }
+
+    /// Writes down that the attempt succeeded: the count begins again, the address is trusted and gets its
+    /// reservation back.
+    pub async fn succeeded(&self, attempt: &Attempt) -> Result<()> {
+        let now = self.clock.now();
+        let trust = self
+            .update(&attempt.trusted)
+            .update_expression(
+                "SET attempts = :zero, notBefore = :zero, #ttl = :ttl, \
+                 failures = if_not_exists(failures, :zero), #version = if_not_exists(#version, :now)",
+            )
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":now", number(now.ms()))
+            .expression_attribute_values(":ttl", number(now.seconds() + self.trusted));
+        let trust = async { Ok(trust.send().await.map(drop)?) };
+        let clear = async {
+            if attempt.id == attempt.account { self.counts.clear_key(&attempt.account).await } else { Ok(()) }
+        };
+        let give_back = self.limits.give_back(self.per_address, &attempt.network);
+        let (trusted, cleared, given_back) = join3(trust, clear, give_back).await;
+        trusted.and(cleared).and(given_back)
+    }
+
+    fn update(&self, id: &str) -> UpdateItemFluentBuilder {
+        self.counts.update(id)
+    }
+}
+
+impl Counts {
+    /// Reads `ATTEMPTS_TABLE`.
+    pub fn init(init: &mut Init) -> Self {
+        Self { client: init.dynamodb(), table: init.text("ATTEMPTS_TABLE") }
+    }
+
+    /// Lets the count of an account begin again, wherever the attempts came from.
+    pub async fn clear(&self, email: &Email) -> Result<()> {
+        self.clear_key(&account_key(email)).await
+    }
+
+    async fn clear_key(&self, id: &str) -> Result<()> {
+        let update = self.update(id).update_expression("SET attempts = :zero, notBefore = :zero");
+        let update = update.condition_expression("attribute_exists(id)");
+        if_there(update.expression_attribute_values(":zero", number(0))).await
+    }
+
+    fn update(&self, id: &str) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", AttributeValue::S(id.to_owned()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
+/// Whether a count is there and has not expired, removed or not.
+fn is_open(counted: Option<&Counted>, now: Timestamp) -> bool {
+    counted.is_some_and(|counted| counted.ttl > now.seconds())
+}
+
+/// Sends an update whose condition is only that there is something to update.
+async fn if_there(update: UpdateItemFluentBuilder) -> Result<()> {
+    let Err(error) = update.send().await else { return Ok(()) };
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+        _ => Err(error.into()),
+    }
+}
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}

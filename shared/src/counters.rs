@@ -1,0 +1,53 @@
+//! Counters: numbers that change in the transaction of what they count, and so are always exact.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+
+use crate::init::Init;
+use crate::transaction::{Condition, Item, Step};
+use crate::{Error, Result};
+
+/// The `counters` table. A counter that many writes change is kept in parts, see [`crate::listing::SHARDS`].
+#[derive(Clone)]
+pub struct Counters {
+    client: Client,
+    table: String,
+}
+
+impl Counters {
+    /// Reads `COUNTERS_TABLE`.
+    pub fn init(init: &mut Init) -> Self {
+        Self { client: init.dynamodb(), table: init.text("COUNTERS_TABLE") }
+    }
+
+    /// Changes a counter as part of a transaction.
+    pub fn add(&self, id: &str, change: i64) -> Result<Step> {
+        let condition = Condition::new("").name("#total", "total").number(":change", change);
+        Step::update(&self.table, key(id), "ADD #total :change", condition)
+    }
+
+    /// Takes one from a counter as part of a transaction, unless it would then be none.
+    pub fn take_but_last(&self, id: &str) -> Result<Step> {
+        let condition = Condition::new("#total > :one").name("#total", "total");
+        let condition = condition.number(":one", 1).number(":change", -1);
+        Step::update(&self.table, key(id), "ADD #total :change", condition)
+    }
+
+    /// The sum of `counters`, read in one round trip.
+    pub async fn sum(&self, counters: impl IntoIterator<Item = String>) -> Result<i64> {
+        let keys = counters.into_iter().map(|id| key(&id)).collect();
+        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+        let keys = keys.build().map_err(Error::internal)?;
+        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
+        if answer.unprocessed_keys().is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::unavailable("DynamoDB left a part of a batch unread"));
+        }
+        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        let total = |item: &Item| item.get("total")?.as_n().ok()?.parse::<i64>().ok();
+        Ok(items.iter().filter_map(total).sum())
+    }
+}
+
+fn key(id: &str) -> Item {
+    [("id".to_owned(), AttributeValue::S(id.to_owned()))].into()
+}

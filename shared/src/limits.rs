@@ -1,0 +1,158 @@
+//! Limits: at most so many times within a window of time, counted by a conditional write.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use serde::Deserialize;
+
+use crate::clock::Clock;
+use crate::init::Init;
+use crate::{Error, Result};
+
+/// How often a window is looked at before it is taken to be full.
+const TRIES: usize = 4;
+
+/// The `limits` table.
+#[derive(Clone)]
+pub struct Limits {
+    client: Client,
+    table: String,
+    clock: Clock,
+}
+
+/// At most `most` times in `seconds`.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    /// What is limited, for whom it is counted apart.
+    pub what: &'static str,
+    /// How often.
+    pub most: i64,
+    /// The window's length.
+    pub seconds: i64,
+}
+
+#[derive(Deserialize)]
+struct Window {
+    total: i64,
+    ttl: i64,
+}
+
+impl Limits {
+    /// Reads `LIMITS_TABLE`.
+    pub fn init(init: &mut Init) -> Self {
+        Self { client: init.dynamodb(), table: init.text("LIMITS_TABLE"), clock: init.clock() }
+    }
+
+    /// Counts one more for `whom`, or says when the next one is let through ([`Error::TooManyRequests`]).
+    ///
+    /// The count is made before what it limits, so that requests side by side cannot race it.
+    pub async fn reserve(&self, limit: Limit, whom: &str) -> Result<()> {
+        let id = id(limit, whom);
+        let now = self.clock.now().seconds();
+        let mut known: Option<Window> = Some(Window { total: 0, ttl: i64::MAX });
+        for _ in 0..TRIES {
+            let refused = match known {
+                Some(Window { total, ttl }) if ttl > now => {
+                    if total >= limit.most {
+                        return Err(Error::TooManyRequests { seconds: (ttl - now).clamp(1, limit.seconds) });
+                    }
+                    self.count(&id, now, limit.most).await?
+                }
+                _ => self.open(&id, now, limit.seconds).await?,
+            };
+            match refused {
+                None => return Ok(()),
+                Some(window) => known = window,
+            }
+        }
+        Err(Error::TooManyRequests { seconds: 1 })
+    }
+
+    /// Gives a reservation back.
+    pub async fn give_back(&self, limit: Limit, whom: &str) -> Result<()> {
+        let update = self.update(&id(limit, whom)).update_expression("SET #total = #total - :one");
+        let update = update.condition_expression("#total > :zero");
+        let update = update.expression_attribute_values(":one", number(1));
+        refused(update.expression_attribute_values(":zero", number(0)).send().await).map(drop)
+    }
+
+    /// Counts in a window that is open and has room; else answers what is there.
+    async fn count(&self, id: &str, now: i64, most: i64) -> Result<Option<Option<Window>>> {
+        let update = self.update(id).update_expression("SET #total = #total + :one");
+        let update = update.condition_expression("#total < :most AND #ttl > :now");
+        let update = update.expression_attribute_names("#ttl", "ttl");
+        let update = update.expression_attribute_values(":one", number(1));
+        let update = update.expression_attribute_values(":most", number(most));
+        refused(update.expression_attribute_values(":now", number(now)).send().await)
+    }
+
+    /// Opens a window where none is open.
+    async fn open(&self, id: &str, now: i64, seconds: i64) -> Result<Option<Option<Window>>> {
+        let update = self.update(id).update_expression("SET #total = :one, #ttl = :end");
+        let update = update.condition_expression("attribute_not_exists(id) OR #ttl <= :now");
+        let update = update.expression_attribute_names("#ttl", "ttl");
+        let update = update.expression_attribute_values(":one", number(1));
+        let update = update.expression_attribute_values(":end", number(now + seconds));
+        refused(update.expression_attribute_values(":now", number(now)).send().await)
+    }
+
+    fn update(
+        &self,
+        id: &str,
+    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", AttributeValue::S(id.to_owned()))
+            .expression_attribute_names("#total", "total")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
+/// `None` where the update was made, and what stood in its way (an item, or none) where not.
+fn refused<T>(
+    sent: Result<T, aws_sdk_dynamodb::error::SdkError<UpdateItemError>>,
+) -> Result<Option<Option<Window>>> {
+    let Err(error) = sent else { return Ok(None) };
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+            let item = failed.item().cloned();
+            Ok(Some(item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+fn id(limit: Limit, whom: &str) -> String {
+    format!("{}#{whom}", limit.what)
+}
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// What an address counts as: itself, or the /64 of an IPv6 one, which is what one customer gets.
+pub fn network(source_ip: &str) -> String {
+    match source_ip.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            format!("{}/64", Ipv6Addr::from(network))
+        }
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => source_ip.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_counts_by_its_network() {
+        assert_eq!(network("2001:db8:1:2:aaaa::1"), network("2001:db8:1:2:bbbb::2"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:203.0.113.7"), "203.0.113.7", "an IPv4 address written as an IPv6 one");
+    }
+}

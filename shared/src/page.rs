@@ -1,0 +1,104 @@
+//! Pages of a list: `page` and `size`, or `cursor` and `size`.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::input::{Fault, Field, FieldError, Place, Raw};
+use crate::{Error, Request, Result, cursor, input};
+
+/// How many items of a list `page` can pass over; a cursor goes further at constant cost.
+const FURTHEST: u64 = 10_000;
+
+/// How many items a page has: 1 to 100, and 10 unless the client says otherwise.
+pub struct Size(pub usize);
+
+/// The number of a page, from 0.
+pub struct Number(pub u64);
+
+/// Which page a client asks for.
+pub struct Page {
+    /// Its number; 0 where a cursor leads to it.
+    pub number: u64,
+    /// How many items it has at most.
+    pub size: usize,
+    /// How many items come before it.
+    pub skip: usize,
+    /// The item that it follows, if a cursor leads to it.
+    pub after: Option<Uuid>,
+}
+
+/// A page as it is answered.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed<T> {
+    data: Vec<T>,
+    page: u64,
+    size: usize,
+    total: i64,
+    next_cursor: Option<String>,
+}
+
+impl Field for Size {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        match raw.integer()? {
+            size @ 1..=100 => Ok(Self(usize::try_from(size).unwrap_or(100))),
+            _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from 1 to 100")),
+        }
+    }
+}
+
+impl Field for Number {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        let out_of_range = |_| Fault::invalid("OUT_OF_RANGE", "must be 0 or more");
+        raw.integer()?.try_into().map(Self).map_err(out_of_range)
+    }
+}
+
+input! {
+    struct Parameters { page: Option<Number>, size: Option<Size>, cursor: Option<String> }
+}
+
+impl Page {
+    /// Reads `page`, `size` and `cursor` of a request for `list`.
+    pub fn read(request: &Request, list: &str) -> Result<Self> {
+        let Parameters { page, size, cursor } = request.query()?;
+        let size = size.map_or(10, |size| size.0);
+        let fault = |name: &str, code, detail: &'static str| {
+            let place = Place::Parameter(name.to_owned());
+            Err(Error::Validation(vec![FieldError { place, code, detail: detail.into() }]))
+        };
+        let after = match cursor {
+            None => None,
+            Some(_) if page.is_some() => {
+                return fault("page", "NOT_ALLOWED", "must not stand beside cursor");
+            }
+            Some(cursor) => match cursor::read(list, &cursor) {
+                None => return fault("cursor", "INVALID_VALUE", "is no cursor of this list"),
+                found => found,
+            },
+        };
+        let number = page.map_or(0, |page| page.0);
+        let skip = number.saturating_mul(size as u64);
+        if skip > FURTHEST {
+            return fault(
+                "page",
+                "OUT_OF_RANGE",
+                "is too far: page * size must be at most 10000, use cursor",
+            );
+        }
+        Ok(Self { number, size, skip: usize::try_from(skip).unwrap_or_default(), after })
+    }
+
+    /// The page's ids out of one more than it has room for, and where the next one begins.
+    pub fn cut(&self, list: &str, mut ids: Vec<Uuid>) -> (Vec<Uuid>, Option<String>) {
+        let more = ids.len() > self.size;
+        ids.truncate(self.size);
+        let next = ids.last().filter(|_| more).map(|last| cursor::write(list, *last));
+        (ids, next)
+    }
+
+    /// The page as it is answered.
+    pub fn answer<T>(&self, data: Vec<T>, total: i64, next_cursor: Option<String>) -> Listed<T> {
+        Listed { data, page: self.number, size: self.size, total, next_cursor }
+    }
+}
