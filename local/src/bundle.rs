@@ -80,6 +80,7 @@ pub struct Bundle {
     tasks: JoinSet<()>,
     specifications: Vec<Specification>,
     ignored: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// What the API and the console look at.
@@ -96,6 +97,7 @@ impl Bundle {
     /// Starts everything; answers once all of it is up.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let template = Template::read(&options.template, &options.parameters).map_err(refused)?;
+        let notes = template.notes();
         let clock = Clock::default();
         // Both ports first: a taken one is known before anything is made.
         let api = listen(options.port, "--port").await?;
@@ -166,7 +168,7 @@ impl Bundle {
         let close = Arc::clone(&closing);
         let server = axum::serve(api, service).with_graceful_shutdown(async move { close.notified().await });
         let server = tokio::spawn(server.into_future());
-        Ok(Self { shared, server, closing, address, endpoint, tasks, specifications, ignored })
+        Ok(Self { shared, server, closing, address, endpoint, tasks, specifications, ignored, notes })
     }
 
     /// Where the API is.
@@ -192,6 +194,11 @@ impl Bundle {
     /// What the template asks for and a laptop does not do.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
+    }
+
+    /// What is otherwise than in a deployed stack, and meant to be.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Waits until something that should run for ever has ended.

@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod console;
 pub mod deploy;
 pub mod gateway;
+pub mod grant;
 pub mod invoke;
 pub mod mapping;
 pub mod smoke;

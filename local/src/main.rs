@@ -51,6 +51,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Give an account of the running bundle a role
+    GrantRole {
+        /// Whose account
+        email: String,
+        /// Which role
+        #[arg(value_parser = ["user", "admin"])]
+        role: String,
+        /// The API's port
+        #[arg(long, env = "ARCANA_PORT", default_value_t = 3000)]
+        port: u16,
+    },
     /// Run every built binary once with its sample event
     Smoke {
         /// Where the binaries are
@@ -70,6 +81,7 @@ async fn main() -> ExitCode {
     show_logs(arguments.verbose);
     let ended = match arguments.command {
         Some(Command::Smoke { bundle }) => local::smoke::run(&bundle).await,
+        Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
         None => serve(arguments).await,
     };
     match ended {
@@ -79,6 +91,12 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn grant_role(email: &str, role: &str, port: u16) -> Result<(), Box<dyn std::error::Error>> {
+    let roles = local::grant::role(port, email, role).await?;
+    println!("{email} has the roles {roles}; sessions from before have ended: log in again");
+    Ok(())
 }
 
 async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
@@ -104,6 +122,9 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         bundle.aws_url(),
         bundle.functions().count(),
     );
+    for note in bundle.notes() {
+        println!("{note}");
+    }
     for ignored in bundle.ignored() {
         eprintln!("warning: not emulated: {ignored}");
     }

@@ -57,6 +57,19 @@ impl Template {
         Ok(Self { document, parameters: chosen })
     }
 
+    /// Which limits a laptop widens, and how to have the template's own.
+    pub fn notes(&self) -> Vec<String> {
+        let wide = LOCAL_PARAMETERS.iter().filter(|(_, value)| *value == WIDE).map(|(name, _)| *name);
+        let wide = wide.filter(|name| self.parameters.get(*name).is_some_and(|value| text(value) == WIDE));
+        wide.map(|name| {
+            let own = text(&self.document["Parameters"][name]["Default"]);
+            format!(
+                "  {name} is wide here: everybody has one address; --parameter {name}={own} is the template's"
+            )
+        })
+        .collect()
+    }
+
     /// The resources as they are written, by their logical ids.
     pub fn resources(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.document["Resources"].as_object().into_iter().flatten()

@@ -47,13 +47,17 @@ impl Listing {
         loop {
             let limit = i32::try_from(most - ids.len()).map_err(Error::internal)?;
             let query = self.client.query().table_name(&self.table).index_name(self.index);
-            let query = query.scan_index_forward(false).limit(limit).set_exclusive_start_key(start);
+            let query = query
+                .expression_attribute_names("#shard", "shard")
+                .scan_index_forward(false)
+                .limit(limit)
+                .set_exclusive_start_key(start);
             let query = query.expression_attribute_values(":shard", AttributeValue::N(shard.to_string()));
             let query = match after {
                 Some(id) => query
-                    .key_condition_expression("shard = :shard AND id < :after")
+                    .key_condition_expression("#shard = :shard AND id < :after")
                     .expression_attribute_values(":after", AttributeValue::S(id.to_string())),
-                None => query.key_condition_expression("shard = :shard"),
+                None => query.key_condition_expression("#shard = :shard"),
             };
             let page = query.send().await?;
             for item in page.items() {

@@ -16,9 +16,46 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) const REGISTER: &str = "/api/v1/auth/register";
 pub(crate) const LOGIN: &str = "/api/v1/auth/login";
 pub(crate) const ME: &str = "/api/v1/auth/me";
+pub(crate) const REFRESH: &str = "/api/v1/auth/refresh";
+pub(crate) const LOGOUT: &str = "/api/v1/auth/logout";
+pub(crate) const LOGOUT_ALL: &str = "/api/v1/auth/logout-all";
+pub(crate) const CHANGE_PASSWORD: &str = "/api/v1/auth/change-password";
+pub(crate) const FORGOT_PASSWORD: &str = "/api/v1/auth/forgot-password";
+pub(crate) const RESET_PASSWORD: &str = "/api/v1/auth/reset-password";
+pub(crate) const VERIFY_EMAIL: &str = "/api/v1/auth/verify-email";
+pub(crate) const RESEND: &str = "/api/v1/auth/resend-verification";
+pub(crate) const SESSIONS: &str = "/api/v1/auth/sessions";
+pub(crate) const USERS: &str = "/api/v1/users";
+
+/// Every endpoint that only a signed-in user may call, with a body that it takes; `{id}` is a user's or a
+/// session's.
+pub(crate) fn protected() -> Vec<(Method, &'static str, Option<Value>)> {
+    let passwords = json!({"currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD});
+    vec![
+        (Method::GET, ME, None),
+        (Method::PATCH, ME, Some(json!({"name": "Another Name"}))),
+        (Method::DELETE, ME, Some(json!({"password": PASSWORD}))),
+        (Method::POST, LOGOUT_ALL, None),
+        (Method::POST, CHANGE_PASSWORD, Some(passwords)),
+        (Method::POST, RESEND, None),
+        (Method::GET, SESSIONS, None),
+        (Method::DELETE, "/api/v1/auth/sessions/{id}", None),
+    ]
+}
+
+/// Every endpoint that only an admin may call.
+pub(crate) fn admins_only() -> Vec<(Method, &'static str, Option<Value>)> {
+    vec![
+        (Method::GET, USERS, None),
+        (Method::GET, "/api/v1/users/{id}", None),
+        (Method::PUT, "/api/v1/users/{id}/roles", Some(json!({"roles": ["user", "admin"]}))),
+        (Method::PUT, "/api/v1/users/{id}/status", Some(json!({"status": "SUSPENDED"}))),
+    ]
+}
 
 pub(crate) const NAME: &str = "Ada Lovelace";
 pub(crate) const PASSWORD: &str = "Analytical-Engine-1843";
+pub(crate) const OTHER_PASSWORD: &str = "Difference-Engine-1822";
 
 /// A bundle and a client of its API.
 pub(crate) struct TestApp {
@@ -38,6 +75,15 @@ pub(crate) struct Account {
 pub(crate) struct Tokens {
     pub(crate) access: String,
     pub(crate) refresh: String,
+}
+
+impl Tokens {
+    #[track_caller]
+    pub(crate) fn of(answer: &Answer) -> Self {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
+        Self { access: text("accessToken"), refresh: text("refreshToken") }
+    }
 }
 
 /// What the API answered.
@@ -125,9 +171,15 @@ impl TestApp {
     }
 
     async fn boot(options: Options) -> Self {
-        let bundle = Bundle::start(options).await.unwrap();
+        Self::try_boot(options).await.unwrap()
+    }
+
+    /// A bundle with these options, or why there is none.
+    pub(crate) async fn try_boot(options: Options) -> Result<Self, String> {
+        // Boxed: the future of a whole bundle is deep.
+        let bundle = Box::pin(Bundle::start(options)).await.map_err(|error| error.to_string())?;
         let app = Self::at(&bundle.api_url());
-        Self { bundle: Some(bundle), ..app }
+        Ok(Self { bundle: Some(bundle), ..app })
     }
 
     /// Stops a bundle of the test's own.
@@ -196,10 +248,34 @@ impl TestApp {
     }
 
     pub(crate) async fn login(&self, account: &Account) -> Tokens {
-        let answer = self.post(LOGIN, &json!({"email": account.email, "password": PASSWORD})).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
-        Tokens { access: text("accessToken"), refresh: text("refreshToken") }
+        Tokens::of(&self.try_login(&account.email, PASSWORD).await)
+    }
+
+    /// A request of whoever holds an access token.
+    pub(crate) fn as_user(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path).bearer_auth(token)
+    }
+
+    /// Sends a request with a JSON body of whoever holds an access token.
+    pub(crate) async fn do_as(&self, token: &str, method: Method, path: &str, body: &Value) -> Answer {
+        self.send(self.as_user(token, method, path).json(body)).await
+    }
+
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
+        self.send(self.as_user(token, Method::GET, path)).await
+    }
+
+    pub(crate) async fn try_login(&self, email: &str, password: &str) -> Answer {
+        self.post(LOGIN, &json!({"email": email, "password": password})).await
+    }
+
+    pub(crate) async fn try_refresh(&self, token: &str) -> Answer {
+        self.post(REFRESH, &json!({"refreshToken": token})).await
+    }
+
+    /// Exchanges a refresh token for a new pair.
+    pub(crate) async fn refresh(&self, token: &str) -> Tokens {
+        Tokens::of(&self.try_refresh(token).await)
     }
 
     pub(crate) async fn me(&self, access_token: &str) -> Answer {
@@ -224,6 +300,31 @@ impl TestApp {
     /// The first mail to an address.
     pub(crate) async fn wait_for_mail(&self, address: &str, within: Duration) -> Value {
         eventually("mail", within, async || self.mails_to(address).await.into_iter().next()).await
+    }
+
+    /// The token of the link in the newest mail of a subject to an address, once there are `count` of them.
+    pub(crate) async fn token_in_mail(&self, address: &str, subject: &str, count: usize) -> String {
+        let look = async || {
+            let mails = self.mails_to(address).await;
+            let mut of_subject: Vec<&Value> =
+                mails.iter().filter(|mail| mail["subject"] == subject).collect();
+            if of_subject.len() < count {
+                return None;
+            }
+            let text = of_subject.pop()?["text"].as_str()?;
+            let (_, token) = text.split_once("#token=")?;
+            Some(token.split_whitespace().next()?.to_owned())
+        };
+        eventually(subject, PATIENCE, look).await
+    }
+
+    /// Makes an account and gives it the role of an admin.
+    pub(crate) async fn register_admin(&self) -> Account {
+        let account = self.register().await;
+        let event = json!({"email": account.email, "role": "admin"});
+        let granted = self.invoke("users-grant-role", &event.to_string()).await.unwrap();
+        assert_eq!(granted, json!({"id": account.id, "roles": ["user", "admin"]}));
+        account
     }
 
     /// The events on the bus that a request of this correlation id caused, oldest first.

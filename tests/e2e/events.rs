@@ -127,7 +127,7 @@ async fn a_malformed_correlation_id_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_raises_an_event_and_a_failed_one_does_not() {
+async fn a_login_raises_an_event_and_so_does_a_failed_one_to_a_known_account() {
     let Some(app) = TestApp::local().await else { return };
     let account = app.register().await;
     let login = async |correlation_id: &str, password: &str| {
@@ -144,8 +144,18 @@ async fn a_login_raises_an_event_and_a_failed_one_does_not() {
     assert_eq!(envelope["data"], json!({"userId": account.id}));
     assert_eq!((&envelope["correlationId"], &envelope["source"]), (&json!(successful), &json!("arcana")));
     assert_eq!(event["detail-type"], envelope["type"]);
-    // Sessions are one stream: what the failed login might have raised would stand before this event.
-    assert_eq!(app.events_of(&failed).await.len(), 0);
+    let event = app.wait_for_event(&account, "auth.login_failed").await;
+    assert_eq!(event["detail"]["data"], json!({"userId": account.id}), "and no address");
+    assert_eq!(event["detail"]["correlationId"], failed.as_str());
+    // The attempts are one stream: what an unknown account might have raised would stand before this.
+    let unknown = new_correlation_id();
+    let body = json!({"email": new_address(), "password": "Wrong-password-1"});
+    let request = app.request(Method::POST, LOGIN).header("x-correlation-id", &unknown);
+    assert_eq!(app.send(request.json(&body)).await.status, 401);
+    let last = new_correlation_id();
+    assert_eq!(login(&last, "Wrong-password-1").await, 401);
+    eventually("the last event", PATIENCE, async || app.events_of(&last).await.into_iter().next()).await;
+    assert_eq!(app.events_of(&unknown).await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

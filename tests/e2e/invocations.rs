@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{LOGIN, TestApp};
+use crate::app::{LOGIN, TestApp, new_address};
 
 /// A login of an account that does not exist, as API Gateway tells it.
 fn event() -> Value {
-    let body = json!({"email": "nobody@example.com", "password": "Wrong-password-1"});
+    let body = json!({"email": new_address(), "password": "Wrong-password-1"});
     json!({
         "version": "2.0",
         "routeKey": format!("POST {LOGIN}"),

@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use crate::app::{PATIENCE, TestApp, skipped};
 
 /// A running `local`. Dropping it kills it.
-struct Program {
+pub(crate) struct Program {
     process: Child,
     /// Kept open, so that what the program writes has somewhere to go.
     output: Lines<BufReader<ChildStdout>>,
-    app: TestApp,
+    pub(crate) app: TestApp,
 }
 
 fn local(arguments: &[&str]) -> Command {
@@ -31,8 +31,18 @@ fn local(arguments: &[&str]) -> Command {
 
 impl Program {
     async fn start(arguments: &[&str]) -> Self {
+        Self::spawn(arguments, Stdio::inherit()).await
+    }
+
+    /// Without state, with all that its functions say written to a file.
+    pub(crate) async fn start_logged(log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self::spawn(&["--memory", "--verbose"], log.into()).await
+    }
+
+    async fn spawn(arguments: &[&str], errors: Stdio) -> Self {
         let mut command = local(&["--port", "0", "--aws-port", "0"]);
-        let mut process = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = command.args(arguments).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = timeout(PATIENCE, output.next_line()).await.expect("a line in time").unwrap();
         let first = first.expect("a line that says what listens where");
@@ -47,7 +57,7 @@ impl Program {
     }
 
     /// Ends the program as `kill -9` does.
-    async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         timeout(PATIENCE, self.process.kill()).await.unwrap().unwrap();
     }
 

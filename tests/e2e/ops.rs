@@ -52,15 +52,20 @@ async fn fallback_answers_an_unknown_path_with_404() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fallback_answers_an_unknown_method_with_405() {
     let app = TestApp::start().await;
-    let routes = [(REGISTER, "POST"), (LOGIN, "POST"), (ME, "GET"), ("/health", "GET")];
+    let routes = [
+        (REGISTER, vec!["POST"]),
+        (LOGIN, vec!["POST"]),
+        (ME, vec!["DELETE", "GET", "PATCH"]),
+        ("/health", vec!["GET"]),
+    ];
     for (path, allowed) in routes {
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            if method.as_str() == allowed {
+            if allowed.contains(&method.as_str()) {
                 continue;
             }
             let answer = app.send(app.request(method, path).json(&json!({}))).await;
             answer.problem(405, "METHOD_NOT_ALLOWED");
-            assert_eq!(list(&answer, "allow"), [allowed].into(), "{path}");
+            assert_eq!(list(&answer, "allow"), allowed.iter().copied().collect(), "{path}");
         }
     }
 }

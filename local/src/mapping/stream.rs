@@ -106,14 +106,14 @@ impl Reader {
                 }
             };
             tokio::pin!(written);
-            let _ = futures_util::poll!(&mut written);
+            let armed = futures_util::poll!(&mut written).is_pending();
             let limit = i32::try_from(self.mapping.batch_size.clamp(1, 1000)).unwrap_or(100);
             let answer = self.services.streams.get_records().shard_iterator(at).limit(limit).send().await?;
             let records = answer.records.unwrap_or_default();
-            if records.is_empty() {
-                let _ = tokio::time::timeout(LOOK, written).await;
-            } else {
+            if !records.is_empty() {
                 self.handle(shard, &records).await?;
+            } else if armed {
+                let _ = tokio::time::timeout(LOOK, written).await;
             }
             iterator = answer.next_shard_iterator;
         }
