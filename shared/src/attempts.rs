@@ -6,14 +6,16 @@
 //! has a limit too, whatever the accounts.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::{join, join3};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
+use crate::conditional::{Conditional, updated};
 use crate::email::Email;
 use crate::event::{Entity, Provenance};
 use crate::id::UserId;
@@ -121,7 +123,7 @@ fn hashed(parts: &[&str]) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(hash.finalize())
 }
 
 impl Attempts {
@@ -179,7 +181,7 @@ impl Attempts {
         let counted_at = if is_open(trusted.counted.as_ref(), now) { &trusted } else { &account };
         let attempt = attempt(&counted_at.id);
         let own = self.count(counted_at, now);
-        match join(own, self.limits.reserve(self.per_address, &network)).await {
+        match Box::pin(join(own, self.limits.reserve(self.per_address, &network))).await {
             (Ok(()), Ok(())) => Ok(attempt),
             (Ok(()), Err(refused)) => {
                 self.give_back(&attempt.id).await?;
@@ -207,13 +209,11 @@ impl Attempts {
                 }
                 Some(known) => self.delayed(&known, key.extends, now),
             };
-            let Err(error) = update.send().await else { return Ok(()) };
-            match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    let item = failed.item().cloned();
+            match updated(update.send().await)? {
+                Conditional::Written => return Ok(()),
+                Conditional::Refused(item) => {
                     counted = item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
                 }
-                _ => return Err(error.into()),
             }
         }
         Err(Error::TooManyRequests { seconds: FIRST_DELAY })
@@ -306,7 +306,7 @@ impl Attempts {
             if attempt.id == attempt.account { self.counts.clear_key(&attempt.account).await } else { Ok(()) }
         };
         let give_back = self.limits.give_back(self.per_address, &attempt.network);
-        let (trusted, cleared, given_back) = join3(trust, clear, give_back).await;
+        let (trusted, cleared, given_back) = Box::pin(join3(trust, clear, give_back)).await;
         trusted.and(cleared).and(given_back)
     }
 
@@ -348,11 +348,7 @@ fn is_open(counted: Option<&Counted>, now: Timestamp) -> bool {
 
 /// Sends an update whose condition is only that there is something to update.
 async fn if_there(update: UpdateItemFluentBuilder) -> Result<()> {
-    let Err(error) = update.send().await else { return Ok(()) };
-    match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-        _ => Err(error.into()),
-    }
+    updated(update.send().await).map(drop)
 }
 
 fn number(number: i64) -> AttributeValue {

@@ -4,10 +4,10 @@
 //! account by one read, and keeps password hashes out of the users' stream.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
+use crate::conditional::updated;
 use crate::email::Email;
 use crate::id::UserId;
 use crate::init::Init;
@@ -81,7 +81,7 @@ impl Credentials {
 
     fn unchanged(read: &Credential) -> Condition {
         Condition::new("userId = :userId AND passwordVersion = :version")
-            .text(":userId", read.user_id)
+            .text(":userId", &read.user_id)
             .number(":version", read.password_version)
     }
 
@@ -92,12 +92,6 @@ impl Credentials {
         let update = update.condition_expression("passwordHash = :read");
         let update = update.expression_attribute_values(":hash", AttributeValue::S(hash.phc().to_owned()));
         let read = AttributeValue::S(read.password_hash.phc().to_owned());
-        let Err(error) = update.expression_attribute_values(":read", read).send().await else {
-            return Ok(());
-        };
-        match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(error.into()),
-        }
+        updated(update.expression_attribute_values(":read", read).send().await).map(drop)
     }
 }

@@ -18,6 +18,7 @@ pub mod attempts;
 pub mod aws;
 pub mod caller;
 pub mod clock;
+pub mod conditional;
 pub mod counters;
 pub mod credentials;
 pub mod cursor;

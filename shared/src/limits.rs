@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use serde::Deserialize;
 
 use crate::clock::Clock;
+use crate::conditional::{Conditional, updated};
 use crate::init::Init;
 use crate::{Error, Result};
 
@@ -51,21 +52,19 @@ impl Limits {
     pub async fn reserve(&self, limit: Limit, whom: &str) -> Result<()> {
         let id = id(limit, whom);
         let now = self.clock.now().seconds();
-        let mut known: Option<Window> = Some(Window { total: 0, ttl: i64::MAX });
+        // Most often there is a window with room: that is tried without a look.
+        let mut update = self.count(&id, now, limit.most);
         for _ in 0..TRIES {
-            let refused = match known {
-                Some(Window { total, ttl }) if ttl > now => {
-                    if total >= limit.most {
-                        return Err(Error::TooManyRequests { seconds: (ttl - now).clamp(1, limit.seconds) });
-                    }
-                    self.count(&id, now, limit.most).await?
+            let Conditional::Refused(item) = updated(update.send().await)? else { return Ok(()) };
+            let window: Option<Window> =
+                item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
+            update = match window {
+                Some(Window { total, ttl }) if ttl > now && total >= limit.most => {
+                    return Err(Error::TooManyRequests { seconds: (ttl - now).clamp(1, limit.seconds) });
                 }
-                _ => self.open(&id, now, limit.seconds).await?,
+                Some(Window { ttl, .. }) if ttl > now => self.count(&id, now, limit.most),
+                _ => self.open(&id, now, limit.seconds),
             };
-            match refused {
-                None => return Ok(()),
-                Some(window) => known = window,
-            }
         }
         Err(Error::TooManyRequests { seconds: 1 })
     }
@@ -75,53 +74,36 @@ impl Limits {
         let update = self.update(&id(limit, whom)).update_expression("SET #total = #total - :one");
         let update = update.condition_expression("#total > :zero");
         let update = update.expression_attribute_values(":one", number(1));
-        refused(update.expression_attribute_values(":zero", number(0)).send().await).map(drop)
+        updated(update.expression_attribute_values(":zero", number(0)).send().await).map(drop)
     }
 
-    /// Counts in a window that is open and has room; else answers what is there.
-    async fn count(&self, id: &str, now: i64, most: i64) -> Result<Option<Option<Window>>> {
+    /// Counts in a window that is open and has room.
+    fn count(&self, id: &str, now: i64, most: i64) -> UpdateItemFluentBuilder {
         let update = self.update(id).update_expression("SET #total = #total + :one");
         let update = update.condition_expression("#total < :most AND #ttl > :now");
         let update = update.expression_attribute_names("#ttl", "ttl");
         let update = update.expression_attribute_values(":one", number(1));
         let update = update.expression_attribute_values(":most", number(most));
-        refused(update.expression_attribute_values(":now", number(now)).send().await)
+        update.expression_attribute_values(":now", number(now))
     }
 
     /// Opens a window where none is open.
-    async fn open(&self, id: &str, now: i64, seconds: i64) -> Result<Option<Option<Window>>> {
+    fn open(&self, id: &str, now: i64, seconds: i64) -> UpdateItemFluentBuilder {
         let update = self.update(id).update_expression("SET #total = :one, #ttl = :end");
         let update = update.condition_expression("attribute_not_exists(id) OR #ttl <= :now");
         let update = update.expression_attribute_names("#ttl", "ttl");
         let update = update.expression_attribute_values(":one", number(1));
         let update = update.expression_attribute_values(":end", number(now + seconds));
-        refused(update.expression_attribute_values(":now", number(now)).send().await)
+        update.expression_attribute_values(":now", number(now))
     }
 
-    fn update(
-        &self,
-        id: &str,
-    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+    fn update(&self, id: &str) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.table)
             .key("id", AttributeValue::S(id.to_owned()))
             .expression_attribute_names("#total", "total")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-    }
-}
-
-/// `None` where the update was made, and what stood in its way (an item, or none) where not.
-fn refused<T>(
-    sent: Result<T, aws_sdk_dynamodb::error::SdkError<UpdateItemError>>,
-) -> Result<Option<Option<Window>>> {
-    let Err(error) = sent else { return Ok(None) };
-    match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-            let item = failed.item().cloned();
-            Ok(Some(item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?))
-        }
-        _ => Err(error.into()),
     }
 }
 

@@ -4,11 +4,11 @@
 //! nothing that is stored, queued or logged lets anybody in.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::conditional;
 use crate::event::Provenance;
 use crate::id::UserId;
 use crate::init::{Init, Secret};
@@ -140,17 +140,13 @@ impl OneTimeTokens {
         let item = serde_dynamo::to_item(token).map_err(Error::internal)?;
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let put = put.condition_expression(condition).expression_attribute_names(name.0, name.1);
-        let Err(error) = put.send().await else { return Ok(()) };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(error.into()),
-        }
+        conditional::put(put.send().await).map(drop)
     }
 
     /// Uses a token up, as part of a transaction that is refused where it was used, replaced or has expired.
     pub fn spend(&self, claim: &Claim, now: Timestamp) -> Result<Step> {
         let condition =
-            Condition::new("id = :id AND expiresAt > :now").text(":id", claim.id).text(":now", now);
+            Condition::new("id = :id AND expiresAt > :now").text(":id", &claim.id).text(":now", &now);
         let step = Step::delete(&self.table, Self::key(claim.user_id, claim.purpose), condition)?;
         Ok(step.or(Error::InvalidOneTimeToken))
     }

@@ -5,13 +5,13 @@
 //! Powertools: <https://docs.powertools.aws.dev/lambda/python/latest/utilities/idempotency/>).
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::conditional::{self, Conditional};
 use crate::init::Init;
 use crate::{Error, Result};
 
@@ -135,13 +135,11 @@ impl Receipts {
             .expression_attribute_values(":false", AttributeValue::Bool(false))
             .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = put.send().await else { return Ok(None) };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                let item = failed.item().cloned().unwrap_or_default();
-                serde_dynamo::from_item(item).map(Some).map_err(Error::internal)
+        match conditional::put(put.send().await)? {
+            Conditional::Written => Ok(None),
+            Conditional::Refused(item) => {
+                serde_dynamo::from_item(item.unwrap_or_default()).map(Some).map_err(Error::internal)
             }
-            _ => Err(error.into()),
         }
     }
 }

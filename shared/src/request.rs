@@ -123,7 +123,7 @@ impl Request {
 
 impl Origin {
     /// What the items that this request changes say of it.
-    pub fn by(&self, actor: impl ToString, reason: &str) -> Provenance {
+    pub fn by(&self, actor: &(impl ToString + ?Sized), reason: &str) -> Provenance {
         Provenance {
             correlation_id: self.correlation_id.clone(),
             actor: actor.to_string(),

@@ -1,10 +1,10 @@
 //! Sessions: each login of a user.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, WriteRequest};
 use serde::{Deserialize, Serialize};
 
+use crate::conditional::updated;
 use crate::event::{Entity, Provenance};
 use crate::id::{SessionId, UserId};
 use crate::init::Init;
@@ -129,7 +129,7 @@ impl Sessions {
     pub(crate) fn stands(now: Timestamp) -> Condition {
         // Times have one width and sort as text.
         Condition::new("attribute_not_exists(endedAt) AND expiresAt > :sessionNow AND endsAt > :sessionNow")
-            .text(":sessionNow", now)
+            .text(":sessionNow", &now)
     }
 
     /// Stores a new session, as part of a transaction.
@@ -174,11 +174,7 @@ impl Sessions {
             .expression_attribute_names("#version", "version")
             .expression_attribute_names("#ttl", "ttl")
             .set_expression_attribute_values(Some(values));
-        let Err(error) = update.send().await else { return Ok(()) };
-        match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(error.into()),
-        }
+        updated(update.send().await).map(drop)
     }
 
     /// The sessions of a user that were not ended, oldest first, strongly consistent. Among them are dead ones:

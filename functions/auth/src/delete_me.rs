@@ -57,7 +57,7 @@ impl DeleteMe {
     async fn delete(&self, caller: &SignedIn, credential: &Credential, origin: &Origin) -> Result<()> {
         let user = caller.look().await?.user;
         let now = self.clock.now();
-        let mut next = user.next(now, origin.by(user.id, "delete-me"));
+        let mut next = user.next(now, origin.by(&user.id, "delete-me"));
         next.delete(now);
         let mut steps = self.users.replace_counted(&user, &next, &self.counters)?;
         steps.push(self.own.credentials.remove(credential)?);

@@ -26,7 +26,7 @@ impl Endpoint for EndSession {
 
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
         let id = request.session_id()?;
-        let change = request.origin().by(caller.user_id(), Ended::ByUser.reason());
+        let change = request.origin().by(&caller.user_id(), Ended::ByUser.reason());
         // Only the caller's own sessions have their id for a key, and only those of their number are live.
         let end = self.sessions.end_step(caller.user_id(), id, self.clock.now(), change)?;
         let end = end.and(Sessions::of_version(caller.auth_version()));

@@ -150,7 +150,7 @@ impl Login {
             ip: origin.source_ip.clone(),
             user_agent: origin.user_agent.chars().take(USER_AGENT_MAX).collect(),
             version: 1,
-            change: origin.by(user.id, "login"),
+            change: origin.by(&user.id, "login"),
             ttl: expires_at.seconds(),
         }
     }

@@ -34,7 +34,7 @@ impl Endpoint for Logout {
         let Given { refresh_token } = request.json()?;
         // A token that is not ours has no session to end: that is what the client wants.
         if let Some(claim) = self.tokens.open(&refresh_token.0) {
-            let change = request.origin().by(claim.user_id, Ended::Logout.reason());
+            let change = request.origin().by(&claim.user_id, Ended::Logout.reason());
             self.sessions.end(claim.user_id, claim.session_id, self.clock.now(), change).await?;
         }
         Ok(Response::empty(StatusCode::NO_CONTENT))

@@ -38,10 +38,10 @@ impl LogoutAll {
     async fn end_all(&self, caller: &SignedIn, origin: &Origin) -> Result<()> {
         let user = caller.look().await?.user;
         let now = self.clock.now();
-        let mut next = user.next(now, origin.by(user.id, "logout-all"));
+        let mut next = user.next(now, origin.by(&user.id, "logout-all"));
         next.end_sessions();
         // Its number ends every session, wherever it is. The caller's own is marked, for the event.
-        let change = origin.by(user.id, Ended::Logout.reason());
+        let change = origin.by(&user.id, Ended::Logout.reason());
         let own = self.sessions.end_step(user.id, caller.session_id(), now, change)?;
         caller.write(vec![self.users.replace(&user, &next)?, own]).await
     }

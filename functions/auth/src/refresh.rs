@@ -31,7 +31,7 @@ pub struct Refresh {
     tokens: RefreshTokens,
     issuer: Issuer,
     clock: Clock,
-    refresh_lifetime: i64,
+    lifetime: i64,
 }
 
 impl Endpoint for Refresh {
@@ -46,7 +46,7 @@ impl Endpoint for Refresh {
             tokens: RefreshTokens::init(init),
             issuer: Issuer::init(init),
             clock: init.clock(),
-            refresh_lifetime: init.number("REFRESH_TOKEN_SECONDS"),
+            lifetime: init.number("REFRESH_TOKEN_SECONDS"),
         }
     }
 
@@ -66,7 +66,7 @@ impl Refresh {
         let (session, user) = alive.ok_or(Error::InvalidRefreshToken)?;
 
         if claim.counter == session.counter {
-            let expires_at = now.plus_seconds(self.refresh_lifetime).min(session.ends_at);
+            let expires_at = now.plus_seconds(self.lifetime).min(session.ends_at);
             let next = Session {
                 counter: session.counter + 1,
                 last_used_at: now,
@@ -74,7 +74,7 @@ impl Refresh {
                 expires_at,
                 ttl: expires_at.seconds(),
                 version: session.version + 1,
-                change: origin.by(user.id, "refresh"),
+                change: origin.by(&user.id, "refresh"),
                 ..session.clone()
             };
             let may_log_in = self.users.check_may_log_in(user.id, user.auth_version)?;

@@ -33,7 +33,7 @@ impl Endpoint for ResendVerification {
         self.limits.request(&origin.source_ip).await?;
         // A mail too many, or one that would verify what is verified, is accepted and not sent.
         if !user.email_verified && self.limits.mail(Purpose::VerifyEmail, &user.email).await? {
-            let change = origin.by(user.id, ASKED_FOR);
+            let change = origin.by(&user.id, ASKED_FOR);
             let token = OneTimeToken::new(user.id, Purpose::VerifyEmail, self.clock.now(), change)?;
             caller.write(vec![self.tokens.replace(&token)?]).await?;
         }

@@ -75,7 +75,7 @@ impl ResetPassword {
     async fn set(&self, claim: &Claim, read: &Credential, hash: &Hash, origin: &Origin) -> Result<()> {
         let user = self.users.get(claim.user_id).await?.ok_or(Error::InvalidOneTimeToken)?;
         let now = self.clock.now();
-        let mut next = user.next(now, origin.by(user.id, "reset-password"));
+        let mut next = user.next(now, origin.by(&user.id, "reset-password"));
         next.password_changed(now);
         let steps = vec![
             self.tokens.spend(claim, now)?,

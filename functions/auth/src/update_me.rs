@@ -48,7 +48,7 @@ impl Endpoint for UpdateMe {
 impl UpdateMe {
     async fn rename(&self, caller: &SignedIn, name: &Name, origin: &Origin) -> Result<User> {
         let user = caller.look().await?.user;
-        let change = origin.by(user.id, "update-me");
+        let change = origin.by(&user.id, "update-me");
         let next = User { name: name.as_str().to_owned(), ..user.next(self.clock.now(), change) };
         caller.write(vec![self.users.replace(&user, &next)?]).await?;
         Ok(next)

@@ -54,7 +54,7 @@ impl VerifyEmail {
     async fn verify(&self, claim: &Claim, origin: &Origin) -> Result<()> {
         let user = self.users.get(claim.user_id).await?.ok_or(Error::InvalidOneTimeToken)?;
         let now = self.clock.now();
-        let next = User { email_verified: true, ..user.next(now, origin.by(user.id, "verify-email")) };
+        let next = User { email_verified: true, ..user.next(now, origin.by(&user.id, "verify-email")) };
         let steps = vec![self.tokens.spend(claim, now)?, self.users.replace(&user, &next)?];
         match transaction::write(&self.dynamodb, steps).await? {
             Written::Committed => Ok(()),

@@ -50,7 +50,7 @@ impl SetRoles {
         if user.roles == roles {
             return Ok(user);
         }
-        let change = origin.by(caller.user_id(), "set-roles");
+        let change = origin.by(&caller.user_id(), "set-roles");
         let mut next = User { roles: roles.to_vec(), ..user.next(self.clock.now(), change) };
         // Tokens say the roles of before.
         next.end_sessions();

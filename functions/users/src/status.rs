@@ -50,7 +50,7 @@ impl SetStatus {
         if user.status == status {
             return Ok(user);
         }
-        let change = origin.by(caller.user_id(), "set-status");
+        let change = origin.by(&caller.user_id(), "set-status");
         let mut next = User { status, ..user.next(self.clock.now(), change) };
         next.end_sessions();
         caller.write(self.users.replace_counted(&user, &next, &self.counters)?).await?;

@@ -115,3 +115,6 @@ fn attempt(old: &Counted, new: &Counted) -> Vec<Event> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
