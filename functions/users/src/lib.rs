@@ -2,6 +2,7 @@
 
 use shared::Function;
 
+mod change;
 pub mod get;
 pub mod grant_role;
 pub mod list;
