@@ -65,7 +65,7 @@ impl Measures {
 }
 
 fn row(name: &str, [size, init, first, warm]: [&str; 4], outcome: &str) -> String {
-    format!("{name:<24} {size:>6} {init:>9} {first:>9} {warm:>9}  {outcome}")
+    format!("{name:<32} {size:>6} {init:>9} {first:>9} {warm:>9}  {outcome}")
 }
 
 async fn measure(api: &RuntimeApi, directory: &Path, function: &Specification) -> Result<Measures, String> {

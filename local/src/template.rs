@@ -30,7 +30,7 @@ pub enum Unresolved {
 
 /// What parameters of the template mean on a laptop: where they have no default, or one for many addresses.
 const LOCAL_PARAMETERS: [(&str, &str); 6] = [
-    ("AppBaseUrl", "http://localhost:3000"),
+    ("AppBaseUrl", "http://localhost:5173"),
     ("MailFrom", "no-reply@arcana.localhost"),
     ("Commit", "local"),
     ("LoginFailuresPerAddress", WIDE),

@@ -7,15 +7,17 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::{join, join3};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::batch;
 use crate::clock::Clock;
-use crate::conditional::{Conditional, updated};
+use crate::conditional::{self, Conditional};
+use crate::credentials::Credential;
 use crate::email::Email;
 use crate::event::{Entity, Provenance};
 use crate::id::UserId;
@@ -36,6 +38,9 @@ const TRIES: usize = 6;
 pub struct Counts {
     client: Client,
     table: String,
+    clock: Clock,
+    /// How long an address is trusted, in seconds.
+    trusted: i64,
 }
 
 /// The counts, and what they are held to.
@@ -46,7 +51,6 @@ pub struct Attempts {
     limits: Limits,
     free: i64,
     longest_delay: i64,
-    trusted: i64,
     per_address: Limit,
 }
 
@@ -68,6 +72,9 @@ pub struct Counted {
     pub user_id: Option<UserId>,
     /// Raised by each failure; begins with the time, so that an item made anew does not begin again.
     pub version: u64,
+    /// Of an address: which account and password it logged in with. It is trusted for no other.
+    #[serde(default)]
+    trusted_for: Option<String>,
     /// When the last failure was.
     #[serde(default)]
     failed_at: Option<Timestamp>,
@@ -117,6 +124,16 @@ pub fn account_key(email: &Email) -> String {
     hashed(&[email.as_str()])
 }
 
+/// What an address that logged in to an account is called.
+fn trusted_key(email: &Email, network: &str) -> String {
+    hashed(&[email.as_str(), network])
+}
+
+/// Which account and which of its passwords a credential is.
+fn password_of(credential: &Credential) -> String {
+    format!("{}#{}", credential.user_id, credential.password_version)
+}
+
 fn hashed(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -136,7 +153,6 @@ impl Attempts {
             limits: Limits::init(init),
             free: init.number("LOGIN_FREE_ATTEMPTS"),
             longest_delay: init.number("LOGIN_LONGEST_DELAY_SECONDS"),
-            trusted: init.number("TRUSTED_ADDRESS_SECONDS"),
             per_address: Limit {
                 what: "login",
                 most: init.number("LOGIN_FAILURES_PER_ADDRESS"),
@@ -145,20 +161,19 @@ impl Attempts {
         }
     }
 
-    /// Looks at what is known of an account and an address. Read it beside the credential.
+    /// Counts one more for the address ([`Error::TooManyRequests`] if it is one too many) and looks at what is
+    /// known of it and the account, in one round trip. Do it beside reading the credential.
     pub async fn look(&self, email: &Email, source_ip: &str) -> Result<Seen> {
         let network = network(source_ip);
-        let account = account_key(email);
-        let trusted = hashed(&[email.as_str(), &network]);
+        let (account, trusted) = (account_key(email), trusted_key(email, &network));
         let key = |id: &String| [("id".to_owned(), AttributeValue::S(id.clone()))].into();
-        let keys = KeysAndAttributes::builder().keys(key(&account)).keys(key(&trusted));
-        let keys = keys.consistent_read(true).build().map_err(Error::internal)?;
-        let answer =
-            self.counts.client.batch_get_item().request_items(&self.counts.table, keys).send().await?;
-        if answer.unprocessed_keys().is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::unavailable("DynamoDB left a part of a batch unread"));
-        }
-        let items = answer.responses.unwrap_or_default().remove(&self.counts.table).unwrap_or_default();
+        let keys = batch::keys(vec![key(&account), key(&trusted)], true)?;
+        let wanted = [(self.counts.table.clone(), keys)];
+        // The address first: one that may not try must not touch an account's count.
+        let reserved = self.limits.reserve(self.per_address, &network);
+        let (reserved, read) = Box::pin(join(reserved, batch::get(&self.counts.client, wanted))).await;
+        reserved?;
+        let items = read?.remove(&self.counts.table).unwrap_or_default();
         let items: Vec<Counted> = serde_dynamo::from_items(items).map_err(Error::internal)?;
         let found = |id: String, extends: bool| Key {
             counted: items.iter().find(|item| item.id == id).cloned(),
@@ -168,31 +183,20 @@ impl Attempts {
         Ok(Seen { account: found(account, true), trusted: found(trusted, false), network })
     }
 
-    /// Reserves an attempt, or says when the next one is let through ([`Error::TooManyRequests`]).
-    pub async fn reserve(&self, seen: Seen) -> Result<Attempt> {
+    /// Reserves an attempt at the account of `credential`, or says when the next one is let through
+    /// ([`Error::TooManyRequests`]).
+    pub async fn reserve(&self, seen: Seen, credential: Option<&Credential>) -> Result<Attempt> {
         let now = self.clock.now();
         let Seen { account, trusted, network } = seen;
-        let attempt = |id: &str| Attempt {
-            id: id.to_owned(),
-            account: account.id.clone(),
-            trusted: trusted.id.clone(),
-            network: network.clone(),
-        };
-        let counted_at = if is_open(trusted.counted.as_ref(), now) { &trusted } else { &account };
-        let attempt = attempt(&counted_at.id);
-        let own = self.count(counted_at, now);
-        match Box::pin(join(own, self.limits.reserve(self.per_address, &network))).await {
-            (Ok(()), Ok(())) => Ok(attempt),
-            (Ok(()), Err(refused)) => {
-                self.give_back(&attempt.id).await?;
-                Err(refused)
-            }
-            (Err(refused), Ok(())) => {
-                self.limits.give_back(self.per_address, &network).await?;
-                Err(refused)
-            }
-            (Err(refused), Err(_)) => Err(refused),
+        let is_trusted = trusted.counted.as_ref().is_some_and(|counted| {
+            is_open(Some(counted), now) && counted.trusted_for == credential.map(password_of)
+        });
+        let key = if is_trusted { &trusted } else { &account };
+        if let Err(refused) = self.count(key, now).await {
+            self.limits.give_back(self.per_address, &network).await?;
+            return Err(refused);
         }
+        Ok(Attempt { id: key.id.clone(), account: account.id, trusted: trusted.id, network })
     }
 
     /// Counts one attempt, if one may be made now.
@@ -209,7 +213,7 @@ impl Attempts {
                 }
                 Some(known) => self.delayed(&known, key.extends, now),
             };
-            match updated(update.send().await)? {
+            match conditional::update(update).await? {
                 Conditional::Written => return Ok(()),
                 Conditional::Refused(item) => {
                     counted = item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
@@ -261,49 +265,35 @@ impl Attempts {
             .expression_attribute_values(":ttl", number(ttl))
     }
 
-    async fn give_back(&self, id: &str) -> Result<()> {
-        let update = self.update(id).update_expression("SET attempts = attempts - :one");
-        let update = update.condition_expression("attempts > :zero");
-        let update = update.expression_attribute_values(":one", number(1));
-        if_there(update.expression_attribute_values(":zero", number(0))).await
-    }
-
     /// Writes down that the attempt failed; of whom, if there is such an account.
     pub async fn failed(&self, attempt: &Attempt, of: Option<UserId>, by: &Provenance) -> Result<()> {
         let user = of.map_or(AttributeValue::Null(true), |id| AttributeValue::S(id.to_string()));
         let change = serde_dynamo::to_attribute_value(by).map_err(Error::internal)?;
         let update = self.update(&attempt.id).update_expression(
             "SET failures = failures + :one, #version = #version + :one, userId = :user, #change = :change, \
-             failedAt = :now",
+             failedAt = :now, lastFailure = :attempt",
         );
-        let update = update.condition_expression("attribute_exists(id)");
+        // Sent again after a lost reply, it is still one failure.
+        let condition =
+            "attribute_exists(id) AND (attribute_not_exists(lastFailure) OR lastFailure <> :attempt)";
+        let update = update.condition_expression(condition);
+        let attempt = AttributeValue::S(crate::id::uuid(self.clock.now()).to_string());
+        let update = update.expression_attribute_values(":attempt", attempt);
         let update = update.expression_attribute_names("#change", "change");
         let update = update.expression_attribute_names("#version", "version");
         let update = update.expression_attribute_values(":one", number(1));
         let update = update.expression_attribute_values(":user", user);
         let now = AttributeValue::S(self.clock.now().to_string());
         let update = update.expression_attribute_values(":now", now);
-        if_there(update.expression_attribute_values(":change", change)).await
+        conditional::update(update.expression_attribute_values(":change", change)).await.map(drop)
     }
 
     /// Writes down that the attempt succeeded: the count begins again, the address is trusted and gets its
     /// reservation back.
-    pub async fn succeeded(&self, attempt: &Attempt) -> Result<()> {
-        let now = self.clock.now();
-        let trust = self
-            .update(&attempt.trusted)
-            .update_expression(
-                "SET attempts = :zero, notBefore = :zero, #ttl = :ttl, \
-                 failures = if_not_exists(failures, :zero), #version = if_not_exists(#version, :now)",
-            )
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":now", number(now.ms()))
-            .expression_attribute_values(":ttl", number(now.seconds() + self.trusted));
-        let trust = async { Ok(trust.send().await.map(drop)?) };
+    pub async fn succeeded(&self, attempt: &Attempt, credential: &Credential) -> Result<()> {
+        let trust = self.counts.trust(&attempt.trusted, password_of(credential));
         let clear = async {
-            if attempt.id == attempt.account { self.counts.clear_key(&attempt.account).await } else { Ok(()) }
+            if attempt.id == attempt.account { self.counts.clear(&attempt.account).await } else { Ok(()) }
         };
         let give_back = self.limits.give_back(self.per_address, &attempt.network);
         let (trusted, cleared, given_back) = Box::pin(join3(trust, clear, give_back)).await;
@@ -316,20 +306,47 @@ impl Attempts {
 }
 
 impl Counts {
-    /// Reads `ATTEMPTS_TABLE`.
+    /// Reads `ATTEMPTS_TABLE` and `TRUSTED_ADDRESS_SECONDS`.
     pub fn init(init: &mut Init) -> Self {
-        Self { client: init.dynamodb(), table: init.text("ATTEMPTS_TABLE") }
+        Self {
+            client: init.dynamodb(),
+            table: init.text("ATTEMPTS_TABLE"),
+            clock: init.clock(),
+            trusted: init.number("TRUSTED_ADDRESS_SECONDS"),
+        }
     }
 
-    /// Lets the count of an account begin again, wherever the attempts came from.
-    pub async fn clear(&self, email: &Email) -> Result<()> {
-        self.clear_key(&account_key(email)).await
+    /// Begins anew for an account that has another password than `read`, set from this address: the account's
+    /// count is cleared, and the address gets one of its own. Addresses trusted before are not any more.
+    pub async fn restart(&self, read: &Credential, source_ip: &str) -> Result<()> {
+        let (account, trusted) = (account_key(&read.email), trusted_key(&read.email, &network(source_ip)));
+        let next = Credential { password_version: read.password_version + 1, ..read.clone() };
+        let (cleared, trusted) =
+            Box::pin(join(self.clear(&account), self.trust(&trusted, password_of(&next)))).await;
+        cleared.and(trusted)
     }
 
-    async fn clear_key(&self, id: &str) -> Result<()> {
+    async fn trust(&self, id: &str, password: String) -> Result<()> {
+        let now = self.clock.now();
+        let update = self
+            .update(id)
+            .update_expression(
+                "SET attempts = :zero, notBefore = :zero, #ttl = :ttl, trustedFor = :password, \
+                 failures = if_not_exists(failures, :zero), #version = if_not_exists(#version, :now)",
+            )
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":password", AttributeValue::S(password))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":now", number(now.ms()))
+            .expression_attribute_values(":ttl", number(now.seconds() + self.trusted));
+        conditional::update(update).await.map(drop)
+    }
+
+    async fn clear(&self, id: &str) -> Result<()> {
         let update = self.update(id).update_expression("SET attempts = :zero, notBefore = :zero");
         let update = update.condition_expression("attribute_exists(id)");
-        if_there(update.expression_attribute_values(":zero", number(0))).await
+        conditional::update(update.expression_attribute_values(":zero", number(0))).await.map(drop)
     }
 
     fn update(&self, id: &str) -> UpdateItemFluentBuilder {
@@ -344,11 +361,6 @@ impl Counts {
 /// Whether a count is there and has not expired, removed or not.
 fn is_open(counted: Option<&Counted>, now: Timestamp) -> bool {
     counted.is_some_and(|counted| counted.ttl > now.seconds())
-}
-
-/// Sends an update whose condition is only that there is something to update.
-async fn if_there(update: UpdateItemFluentBuilder) -> Result<()> {
-    updated(update.send().await).map(drop)
 }
 
 fn number(number: i64) -> AttributeValue {

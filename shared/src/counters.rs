@@ -1,11 +1,12 @@
 //! Counters: numbers that change in the transaction of what they count, and so are always exact.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::Result;
+use crate::batch;
 use crate::init::Init;
 use crate::transaction::{Condition, Item, Step};
-use crate::{Error, Result};
 
 /// The `counters` table. A counter that many writes change is kept in parts, see [`crate::listing::SHARDS`].
 #[derive(Clone)]
@@ -35,14 +36,9 @@ impl Counters {
 
     /// The sum of `counters`, read in one round trip.
     pub async fn sum(&self, counters: impl IntoIterator<Item = String>) -> Result<i64> {
-        let keys = counters.into_iter().map(|id| key(&id)).collect();
-        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
-        let keys = keys.build().map_err(Error::internal)?;
-        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
-        if answer.unprocessed_keys().is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::unavailable("DynamoDB left a part of a batch unread"));
-        }
-        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        let keys = batch::keys(counters.into_iter().map(|id| key(&id)).collect(), true)?;
+        let read = batch::get(&self.client, [(self.table.clone(), keys)]).await?;
+        let items = read.get(&self.table).map(Vec::as_slice).unwrap_or_default();
         let total = |item: &Item| item.get("total")?.as_n().ok()?.parse::<i64>().ok();
         Ok(items.iter().filter_map(total).sum())
     }

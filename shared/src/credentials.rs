@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-use crate::conditional::updated;
+use crate::conditional;
 use crate::email::Email;
 use crate::id::UserId;
 use crate::init::Init;
@@ -92,6 +92,6 @@ impl Credentials {
         let update = update.condition_expression("passwordHash = :read");
         let update = update.expression_attribute_values(":hash", AttributeValue::S(hash.phc().to_owned()));
         let read = AttributeValue::S(read.password_hash.phc().to_owned());
-        updated(update.expression_attribute_values(":read", read).send().await).map(drop)
+        conditional::update(update.expression_attribute_values(":read", read)).await.map(drop)
     }
 }

@@ -22,6 +22,11 @@ impl Email {
     /// The longest address that SMTP can carry, in bytes (RFC 5321, section 4.5.3.1.3, less the brackets).
     pub const MAX_BYTES: usize = 254;
 
+    /// An address that is nobody's and never will be (RFC 2606, section 2).
+    pub fn nobodys() -> Self {
+        Self("deleted@account.invalid".to_owned())
+    }
+
     /// The address.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -118,6 +118,22 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Every [`kind`](Self::kind) that there is.
+    pub const KINDS: [&str; 12] = [
+        "auth.user_registered",
+        "auth.login_success",
+        "auth.login_failed",
+        "auth.password_changed",
+        "auth.password_reset_requested",
+        "auth.verification_requested",
+        "auth.email_verified",
+        "auth.token_reuse_detected",
+        "auth.logged_out",
+        "user.roles_changed",
+        "user.status_changed",
+        "user.deleted",
+    ];
+
     /// EventBridge's `DetailType`.
     pub fn kind(&self) -> &'static str {
         match self {

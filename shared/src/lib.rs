@@ -16,6 +16,7 @@
 
 pub mod attempts;
 pub mod aws;
+pub mod batch;
 pub mod caller;
 pub mod clock;
 pub mod conditional;

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use serde::Deserialize;
 
 use crate::clock::Clock;
-use crate::conditional::{Conditional, updated};
+use crate::conditional::{self, Conditional};
 use crate::init::Init;
 use crate::{Error, Result};
 
@@ -55,7 +55,7 @@ impl Limits {
         // Most often there is a window with room: that is tried without a look.
         let mut update = self.count(&id, now, limit.most);
         for _ in 0..TRIES {
-            let Conditional::Refused(item) = updated(update.send().await)? else { return Ok(()) };
+            let Conditional::Refused(item) = conditional::update(update).await? else { return Ok(()) };
             let window: Option<Window> =
                 item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
             update = match window {
@@ -74,7 +74,7 @@ impl Limits {
         let update = self.update(&id(limit, whom)).update_expression("SET #total = #total - :one");
         let update = update.condition_expression("#total > :zero");
         let update = update.expression_attribute_values(":one", number(1));
-        updated(update.expression_attribute_values(":zero", number(0)).send().await).map(drop)
+        conditional::update(update.expression_attribute_values(":zero", number(0))).await.map(drop)
     }
 
     /// Counts in a window that is open and has room.

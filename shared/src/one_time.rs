@@ -140,7 +140,7 @@ impl OneTimeTokens {
         let item = serde_dynamo::to_item(token).map_err(Error::internal)?;
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let put = put.condition_expression(condition).expression_attribute_names(name.0, name.1);
-        conditional::put(put.send().await).map(drop)
+        conditional::put(put).await.map(drop)
     }
 
     /// Uses a token up, as part of a transaction that is refused where it was used, replaced or has expired.
@@ -149,6 +149,11 @@ impl OneTimeTokens {
             Condition::new("id = :id AND expiresAt > :now").text(":id", &claim.id).text(":now", &now);
         let step = Step::delete(&self.table, Self::key(claim.user_id, claim.purpose), condition)?;
         Ok(step.or(Error::InvalidOneTimeToken))
+    }
+
+    /// Takes a user's token away, whichever it is, as part of a transaction.
+    pub fn revoke(&self, user: UserId, purpose: Purpose) -> Result<Step> {
+        Step::delete(&self.table, Self::key(user, purpose), Condition::default())
     }
 
     /// Removes all tokens of a user.

@@ -1,10 +1,11 @@
 //! Sessions: each login of a user.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
 use serde::{Deserialize, Serialize};
 
-use crate::conditional::updated;
+use crate::batch;
+use crate::conditional;
 use crate::event::{Entity, Provenance};
 use crate::id::{SessionId, UserId};
 use crate::init::Init;
@@ -61,8 +62,6 @@ pub enum Ended {
     TokenReuse,
     /// Its user ended it from another session.
     ByUser,
-    /// It was the oldest of too many.
-    TooMany,
 }
 
 impl Ended {
@@ -72,7 +71,6 @@ impl Ended {
             Self::Logout => "logout",
             Self::TokenReuse => "token-reuse",
             Self::ByUser => "ended-by-user",
-            Self::TooMany => "too-many-sessions",
         }
     }
 }
@@ -91,6 +89,14 @@ impl Session {
             && self.ended_at.is_none()
             && now < self.expires_at
             && now < self.ends_at
+    }
+
+    /// Whether the session can never be alive again, for a user whose number was `auth_version`.
+    pub fn is_over(&self, auth_version: u64, now: Timestamp) -> bool {
+        self.ended_at.is_some()
+            || self.auth_version < auth_version
+            || now >= self.expires_at
+            || now >= self.ends_at
     }
 
     /// Which item this is, for its events; `key` is [`crate::event::session_key`].
@@ -174,11 +180,10 @@ impl Sessions {
             .expression_attribute_names("#version", "version")
             .expression_attribute_names("#ttl", "ttl")
             .set_expression_attribute_values(Some(values));
-        updated(update.send().await).map(drop)
+        conditional::update(update).await.map(drop)
     }
 
-    /// The sessions of a user that were not ended, oldest first, strongly consistent. Among them are dead ones:
-    /// see [`Session::is_alive`].
+    /// The sessions of a user, strongly consistent. Among them are dead ones: see [`Session::is_alive`].
     pub async fn of_user(&self, user: UserId) -> Result<Vec<Session>> {
         let mut sessions = Vec::new();
         let mut start = None;
@@ -189,7 +194,6 @@ impl Sessions {
                 .table_name(&self.table)
                 .consistent_read(true)
                 .key_condition_expression("userId = :userId")
-                .filter_expression("attribute_not_exists(endedAt)")
                 .expression_attribute_values(":userId", AttributeValue::S(user.to_string()))
                 .set_exclusive_start_key(start)
                 .send()
@@ -209,17 +213,32 @@ impl Sessions {
         let query = query.key_condition_expression("userId = :userId").projection_expression("userId, id");
         let query = query.expression_attribute_values(":userId", AttributeValue::S(user.to_string()));
         let page = query.consistent_read(true).send().await?;
+        let left = self.remove(page.items.unwrap_or_default()).await?;
+        Ok(left || page.last_evaluated_key.is_some())
+    }
+
+    /// Removes sessions that are over: it raises no event.
+    pub async fn forget(&self, sessions: &[Session]) -> Result<()> {
+        for some in sessions.chunks(usize::try_from(REMOVED_AT_ONCE).unwrap_or(1)) {
+            let keys = some.iter().map(|session| Self::key(session.user_id, session.id)).collect();
+            // What is left this time is over the next time too.
+            self.remove(keys).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the sessions of these keys; answers whether DynamoDB left some of them.
+    async fn remove(&self, keys: Vec<Item>) -> Result<bool> {
+        if keys.is_empty() {
+            return Ok(false);
+        }
         let delete = |key: Item| -> Result<WriteRequest> {
             let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
             Ok(WriteRequest::builder().delete_request(delete).build())
         };
-        let deletes = page.items.unwrap_or_default().into_iter().map(delete).collect::<Result<Vec<_>>>()?;
-        if deletes.is_empty() {
-            return Ok(false);
-        }
+        let deletes = keys.into_iter().map(delete).collect::<Result<Vec<_>>>()?;
         let answer = self.client.batch_write_item().request_items(&self.table, deletes).send().await?;
-        let rest = answer.unprocessed_items().is_some_and(|items| !items.is_empty());
-        Ok(rest || page.last_evaluated_key.is_some())
+        Ok(answer.unprocessed_items().is_some_and(|items| !items.is_empty()))
     }
 
     /// Reads a session and its user, strongly consistent, in one round trip.
@@ -229,18 +248,11 @@ impl Sessions {
         user: UserId,
         id: SessionId,
     ) -> Result<Option<(Session, User)>> {
-        let key = Self::key(user, id);
-        let answer = self
-            .client
-            .batch_get_item()
-            .request_items(&self.table, consistently(key)?)
-            .request_items(users.table(), consistently(Users::key(user))?)
-            .send()
-            .await?;
-        if answer.unprocessed_keys().is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::unavailable("DynamoDB left a part of a batch unread"));
-        }
-        let mut tables = answer.responses.unwrap_or_default();
+        let wanted = [
+            (self.table.clone(), batch::keys(vec![Self::key(user, id)], true)?),
+            (users.table().to_owned(), batch::keys(vec![Users::key(user)], true)?),
+        ];
+        let mut tables = batch::get(&self.client, wanted).await?;
         let mut first = |table: &str| tables.remove(table).and_then(|items| items.into_iter().next());
         let (Some(session), Some(user)) = (first(&self.table), first(users.table())) else {
             return Ok(None);
@@ -261,8 +273,4 @@ fn ending(now: Timestamp, by: Provenance) -> Result<(&'static str, Item)> {
     ];
     let expression = "SET endedAt = :now, #change = :change, #version = #version + :one, #ttl = :ttl";
     Ok((expression, values.into()))
-}
-
-fn consistently(key: Item) -> Result<KeysAndAttributes> {
-    KeysAndAttributes::builder().consistent_read(true).keys(key).build().map_err(Error::internal)
 }

@@ -102,6 +102,23 @@ impl Issuer {
 /// What a refresh token is sealed for.
 const REFRESH: &str = "refresh-token/v1";
 
+/// How long the token before the current one still leads to it, in milliseconds: a client that lost the reply
+/// tries again.
+const LOST_REPLY_MS: i64 = 10_000;
+
+/// What a refresh token is worth in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is the newest.
+    Current,
+    /// It was exchanged a moment ago, and the reply may have been lost.
+    LostReply,
+    /// It was exchanged before: there is a copy of it.
+    Reused,
+    /// The session has not come to it yet, as after a restore.
+    Unknown,
+}
+
 /// What a refresh token says. Nothing of it is stored but the counter in the session.
 pub struct RefreshClaim {
     /// Whose.
@@ -115,6 +132,17 @@ pub struct RefreshClaim {
 impl RefreshClaim {
     fn of(session: &Session) -> Self {
         Self { user_id: session.user_id, session_id: session.id, counter: session.counter }
+    }
+
+    /// What the token is worth in its session at `now`.
+    pub fn standing(&self, session: &Session, now: Timestamp) -> Standing {
+        let rotated = session.rotated_at.map_or(i64::MAX, |rotated| now.ms() - rotated.ms());
+        match session.counter.checked_sub(self.counter) {
+            Some(0) => Standing::Current,
+            Some(1) if rotated <= LOST_REPLY_MS => Standing::LostReply,
+            Some(_) => Standing::Reused,
+            None => Standing::Unknown,
+        }
     }
 
     fn seal(&self, key: &MacKey) -> String {

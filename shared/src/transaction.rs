@@ -182,7 +182,7 @@ impl Condition {
 }
 
 /// Tries of one transaction that others are in the way of.
-const TRIES: u32 = 8;
+pub(crate) const TRIES: u32 = 8;
 /// The longest wait before the second try; each later one may take twice as long.
 const FIRST_WAIT_MS: u64 = 25;
 
@@ -210,12 +210,12 @@ pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
                     return Ok(Written::Refused(refusals.swap_remove(place)));
                 }
                 if codes.iter().all(|code| RETRIED.contains(code)) {
-                    wait(attempt).await?;
+                    pause(attempt).await?;
                     continue;
                 }
                 return Err(Error::internal(format!("transaction cancelled: {codes:?}")));
             }
-            Some(TransactWriteItemsError::TransactionInProgressException(_)) => wait(attempt).await?,
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => pause(attempt).await?,
             _ => return Err(error.into()),
         }
     }
@@ -233,14 +233,15 @@ const REREADS: u32 = 8;
 pub async fn persist<'a, T>(mut work: impl FnMut() -> BoxFuture<'a, Result<T>>) -> Result<T> {
     for attempt in 0..REREADS {
         match work().await {
-            Err(Error::Changed) => wait(attempt).await?,
+            Err(Error::Changed) => pause(attempt).await?,
             done => return done,
         }
     }
     Err(Error::Changed)
 }
 
-async fn wait(attempt: u32) -> Result<()> {
+/// Waits before the next try, with full jitter; not after the last.
+pub(crate) async fn pause(attempt: u32) -> Result<()> {
     if attempt + 1 == TRIES {
         return Ok(());
     }

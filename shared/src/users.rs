@@ -1,10 +1,11 @@
 //! Users: who has an account.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::batch;
 use crate::counters::Counters;
 use crate::email::Email;
 use crate::event::{Entity, Provenance};
@@ -71,8 +72,15 @@ pub enum Role {
     Admin,
 }
 
-/// Roles in a request: at least one, each once.
+/// Roles in a request: at least one, each once, always in the same order.
 pub struct Roles(pub Vec<Role>);
+
+impl Roles {
+    /// Each of `roles` once, in the order that they are always in.
+    pub fn sorted(roles: &[Role]) -> Vec<Role> {
+        [Role::User, Role::Admin].into_iter().filter(|role| roles.contains(role)).collect()
+    }
+}
 
 impl Field for Roles {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
@@ -83,14 +91,12 @@ impl Field for Roles {
                 "admin" => Role::Admin,
                 _ => return Err(Fault::invalid("INVALID_VALUE", "must have only \"user\" and \"admin\"")),
             };
-            if !roles.contains(&role) {
-                roles.push(role);
-            }
+            roles.push(role);
         }
         if roles.is_empty() {
             return Err(Fault::invalid("TOO_SHORT", "must have at least one role"));
         }
-        Ok(Self(roles))
+        Ok(Self(Self::sorted(&roles)))
     }
 }
 
@@ -173,9 +179,11 @@ impl User {
         self.password_changed_at = Some(now);
     }
 
-    /// Marks it deleted.
+    /// Marks it deleted. Of what its owner told, nothing stays.
     pub fn delete(&mut self, now: Timestamp) {
         self.end_sessions();
+        "deleted".clone_into(&mut self.name);
+        self.email = Email::nobodys();
         self.deleted_at = Some(now);
         self.ttl = Some(now.seconds() + DELETED_KEPT_SECONDS);
         self.shard = None;
@@ -229,12 +237,8 @@ impl Users {
             return Ok(Vec::new());
         }
         let keys = ids.iter().map(|id| Self::key((*id.as_bytes()).into())).collect();
-        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build().map_err(Error::internal)?;
-        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
-        if answer.unprocessed_keys().is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::unavailable("DynamoDB left a part of a batch unread"));
-        }
-        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        let wanted = [(self.table.clone(), batch::keys(keys, false)?)];
+        let items = batch::get(&self.client, wanted).await?.remove(&self.table).unwrap_or_default();
         let mut users: Vec<User> = serde_dynamo::from_items(items).map_err(Error::internal)?;
         users.retain(|user| user.deleted_at.is_none());
         users.sort_unstable_by(|one, other| other.id.as_bytes().cmp(one.id.as_bytes()));

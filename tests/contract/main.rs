@@ -3,6 +3,7 @@
 
 mod binaries;
 mod environment;
+mod events;
 mod kinds;
 mod names;
 mod project;

@@ -50,6 +50,22 @@ impl Deployed {
         variables.into_iter().flatten().map(|(name, _)| name.clone()).collect()
     }
 
+    /// The queue that it consumes, if it does.
+    pub(crate) fn queue(&self) -> Option<String> {
+        let event = self.events().find(|event| event["Type"] == "SQS")?;
+        let attribute = &event["Properties"]["Queue"]["Fn::GetAtt"];
+        let name = attribute[0].as_str().or_else(|| attribute.as_str())?;
+        Some(name.split('.').next()?.to_owned())
+    }
+
+    /// Whether a statement of its own allows it an action on a resource of the template.
+    pub(crate) fn may(&self, action: &str, resource: &str) -> bool {
+        let has = |value: &Value, text: &str| value.to_string().contains(&format!("\"{text}"));
+        let policies = self.properties["Policies"].as_array().into_iter().flatten();
+        let mut statements = policies.flat_map(|policy| policy["Statement"].as_array().into_iter().flatten());
+        statements.any(|statement| has(&statement["Action"], action) && has(&statement["Resource"], resource))
+    }
+
     fn events(&self) -> impl Iterator<Item = &Value> {
         self.properties["Events"].as_object().into_iter().flatten().map(|(_, event)| event)
     }

@@ -148,6 +148,41 @@ async fn login_lets_no_stranger_lock_the_owner_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reset_lets_its_owner_in_from_where_it_was_made_and_no_address_of_before() {
+    let Some(app) = TestApp::local().await else { return };
+    let account = app.register().await;
+    let stranger = "198.51.100.9";
+    assert_eq!(login_from(&app, stranger, &account.email, PASSWORD).await, 200, "with a stolen password");
+    // The owner's own guesses, and a stranger's, are used up.
+    for _ in 0..10 {
+        app.try_login(&account.email, WRONG).await.problem(401, "INVALID_CREDENTIALS");
+    }
+    forgot(&app, &account).await;
+    let token = app.token_in_mail(&account.email, RESET, 1).await;
+    assert_eq!(reset_password(&app, &token, OTHER_PASSWORD).await.status, 204);
+    for _ in 0..10 {
+        assert_eq!(login_from(&app, stranger, &account.email, WRONG).await, 401);
+    }
+    assert_eq!(login_from(&app, stranger, &account.email, WRONG).await, 429, "no count of its own any more");
+    assert_eq!(app.try_login(&account.email, OTHER_PASSWORD).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_may_not_try_holds_no_owner_off() {
+    let Some(app) = with_limits(&[("LoginFailuresPerAddress", "10")]).await else { return };
+    let account = app.register().await;
+    let stranger = "198.51.100.9";
+    for _ in 0..10 {
+        assert_eq!(login_from(&app, stranger, &account.email, WRONG).await, 401);
+    }
+    app.advance_clock(1).await;
+    for _ in 0..5 {
+        assert_eq!(login_from(&app, stranger, &account.email, WRONG).await, 429);
+    }
+    assert_eq!(app.try_login(&account.email, PASSWORD).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn login_takes_a_hundred_failures_of_an_address_and_gives_successes_back() {
     let limits = [("LoginFailuresPerAddress", "20"), ("LoginFreeAttempts", "100000")];
     let Some(app) = with_limits(&limits).await else { return };
@@ -241,6 +276,8 @@ async fn change_password_asks_for_the_old_one_and_ends_every_session() {
     );
     assert_eq!(app.me(&tokens.access).await.status, 200);
 
+    forgot(&app, &account).await;
+    let link = app.token_in_mail(&account.email, RESET, 1).await;
     let answer = change_password(&app, &tokens.access, PASSWORD, OTHER_PASSWORD).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (204, ""));
     for token in [&tokens.access, &other.access] {
@@ -248,6 +285,8 @@ async fn change_password_asks_for_the_old_one_and_ends_every_session() {
     }
     app.try_login(&account.email, PASSWORD).await.problem(401, "INVALID_CREDENTIALS");
     assert_eq!(app.try_login(&account.email, OTHER_PASSWORD).await.status, 200);
+    // A link that was asked for before sets nothing after.
+    reset_password(&app, &link, PASSWORD).await.problem(400, "INVALID_TOKEN");
     app.wait_for_event(&account, "auth.password_changed").await;
     let subject = "Security alert for your Arcana account";
     let look =

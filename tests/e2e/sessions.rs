@@ -161,6 +161,52 @@ async fn logout_ends_its_session_alone_and_never_complains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn logout_with_a_token_that_was_exchanged_before_is_a_reuse() {
+    let Some(app) = TestApp::local().await else { return };
+    let account = app.register().await;
+    let first = app.login(&account).await;
+    let last = app.refresh(&app.refresh(&first.refresh).await.refresh).await;
+    assert_eq!(app.post(LOGOUT, &json!({"refreshToken": first.refresh})).await.status, 204);
+    app.me(&last.access).await.problem(401, "UNAUTHENTICATED");
+    app.wait_for_event(&account, "auth.token_reuse_detected").await;
+    assert_eq!(events(&app, &account, "auth.logged_out").await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logout_of_a_session_that_ended_otherwise_raises_nothing() {
+    let Some(app) = TestApp::local().await else { return };
+    let account = app.register().await;
+    let (one, other) = (app.login(&account).await, app.login(&account).await);
+    assert_eq!(app.do_as(&one.access, Method::POST, LOGOUT_ALL, &json!({})).await.status, 204);
+    for tokens in [&one, &other] {
+        assert_eq!(app.post(LOGOUT, &json!({"refreshToken": tokens.refresh})).await.status, 204);
+    }
+    app.wait_for_event(&account, "auth.logged_out").await;
+    app.settle().await;
+    assert_eq!(events(&app, &account, "auth.logged_out").await.len(), 1, "of the logout of all");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_are_over_do_not_pile_up() {
+    let Some(app) = TestApp::local().await else { return };
+    let account = app.register().await;
+    for round in 0..60 {
+        let tokens = app.login(&account).await;
+        if round == 30 {
+            assert_eq!(app.do_as(&tokens.access, Method::POST, LOGOUT_ALL, &json!({})).await.status, 204);
+        }
+        assert_eq!(app.post(LOGOUT, &json!({"refreshToken": tokens.refresh})).await.status, 204);
+    }
+    let last = app.login(&account).await;
+    let query =
+        app.aws().dynamodb().query().table_name("SessionsTable").key_condition_expression("userId = :id");
+    let id = aws_sdk_dynamodb::types::AttributeValue::S(account.id.clone());
+    let kept = query.expression_attribute_values(":id", id).send().await.unwrap().count();
+    assert_eq!(kept, 1);
+    assert_eq!(app.me(&last.access).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_lists_the_live_ones_and_ends_one() {
     let app = TestApp::start().await;
     let account = app.register().await;
@@ -284,6 +330,21 @@ async fn whatever_ends_a_session_ends_its_access_tokens_at_once_on_every_endpoin
         }
         refused(&app.try_refresh(&tokens.refresh).await);
     }
+}
+
+/// The lists that the tests here go by are of every endpoint that the template protects.
+#[test]
+fn no_protected_endpoint_is_left_out_of_the_tests_of_all() {
+    let template = local::template::Template::read(&local::bundle::default_template(), &[].into()).unwrap();
+    let mut routes = BTreeSet::new();
+    for (_, resource) in template.resources() {
+        if matches!(resource["Metadata"]["Access"].as_str(), Some("SignedIn" | "Admin")) {
+            let http = &resource["Properties"]["Events"]["Http"]["Properties"];
+            routes.insert(format!("{} {}", http["Method"].as_str().unwrap(), http["Path"].as_str().unwrap()));
+        }
+    }
+    let tested = protected().into_iter().chain(admins_only());
+    assert_eq!(tested.map(|(method, path, _)| format!("{method} {path}")).collect::<BTreeSet<_>>(), routes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

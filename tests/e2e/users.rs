@@ -186,7 +186,7 @@ async fn an_admin_gives_and_takes_roles() {
     assert_eq!(event["detail"]["data"], json!({"userId": account.id, "roles": ["user", "admin"]}));
 
     // The same once more changes nothing, and ends no session.
-    assert_eq!(set_roles(&app, &admin, &account, json!(["user", "admin"])).await.status, 200);
+    assert_eq!(set_roles(&app, &admin, &account, json!(["admin", "user"])).await.status, 200);
     assert_eq!(app.me(&promoted.access).await.status, 200);
     for roles in [json!([]), json!(["root"]), json!(["user", "Admin"])] {
         set_roles(&app, &admin, &account, roles).await.problem(422, "VALIDATION_FAILED");

@@ -5,6 +5,7 @@ use shared::caller::SignedIn;
 use shared::clock::Clock;
 use shared::credentials::Credential;
 use shared::function::Endpoint;
+use shared::one_time::{OneTimeTokens, Purpose};
 use shared::password::{self, Hash, Password, Wanted};
 use shared::request::Origin;
 use shared::transaction;
@@ -24,6 +25,7 @@ input! {
 pub struct ChangePassword {
     users: Users,
     own: OwnPassword,
+    tokens: OneTimeTokens,
     clock: Clock,
 }
 
@@ -32,7 +34,12 @@ impl Endpoint for ChangePassword {
     const WRITES: bool = true;
 
     fn init(init: &mut Init) -> Self {
-        Self { users: Users::init(init), own: OwnPassword::init(init), clock: init.clock() }
+        Self {
+            users: Users::init(init),
+            own: OwnPassword::init(init),
+            tokens: OneTimeTokens::init(init),
+            clock: init.clock(),
+        }
     }
 
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
@@ -53,7 +60,12 @@ impl ChangePassword {
         let now = self.clock.now();
         let mut next = user.next(now, origin.by(&user.id, "change-password"));
         next.password_changed(now);
-        let steps = vec![self.users.replace(&user, &next)?, self.own.credentials.set_password(read, hash)?];
+        let steps = vec![
+            self.users.replace(&user, &next)?,
+            self.own.credentials.set_password(read, hash)?,
+            // A link that was asked for before, by whoever, sets no password after this.
+            self.tokens.revoke(user.id, Purpose::ResetPassword)?,
+        ];
         caller.write(steps).await
     }
 }

@@ -1,7 +1,7 @@
 //! `POST /api/v1/auth/login`: exchange an email address and a password for a token pair.
 
 use aws_sdk_dynamodb::Client;
-use futures_util::future::{join, join_all, join3, try_join};
+use futures_util::future::{join, try_join};
 use http::StatusCode;
 use shared::attempts::Attempts;
 use shared::caller::Visitor;
@@ -12,7 +12,7 @@ use shared::function::Endpoint;
 use shared::id::SessionId;
 use shared::password::{self, Password, Verified};
 use shared::request::Origin;
-use shared::sessions::{Ended, Session, Sessions};
+use shared::sessions::{Session, Sessions};
 use shared::time::Timestamp;
 use shared::token::Issuer;
 use shared::transaction::{self, Written};
@@ -72,7 +72,8 @@ impl Endpoint for Login {
         // From here on, unknown, known and suspended accounts go exactly the same way.
         let user_id =
             credential.as_ref().map_or_else(|| users::nobody(&email), |credential| credential.user_id);
-        let (attempt, user) = join(self.attempts.reserve(seen), self.users.get(user_id)).await;
+        let (attempt, user) =
+            join(self.attempts.reserve(seen, credential.as_ref()), self.users.get(user_id)).await;
         let (attempt, user) = (attempt?, user?.filter(|user| user.status == Status::Active));
         let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
         let verified = password::verify(password, hash).await?;
@@ -87,16 +88,14 @@ impl Endpoint for Login {
         let now = self.clock.now();
         let session = self.session(user, origin, now);
         let begun = self.begin(&session, user, credential);
-        let rehash = async {
-            match &verified {
-                Verified::Rehashed(hash) => self.credentials.rehash(credential, hash).await,
-                _ => Ok(()),
-            }
-        };
-        let (begun, counted, rehashed) = join3(begun, self.attempts.succeeded(&attempt), rehash).await;
+        let (begun, counted) = join(begun, self.attempts.succeeded(&attempt, credential)).await;
         begun?;
         // The session has begun: what only tidies up does not stop it.
-        for tidied in [counted, rehashed, self.trim(&session, user, origin, now).await] {
+        let rehashed = match &verified {
+            Verified::Rehashed(hash) => self.credentials.rehash(credential, hash).await,
+            _ => Ok(()),
+        };
+        for tidied in [counted, rehashed, self.trim(&session, user, now).await] {
             if let Err(error) = tidied {
                 tracing::warn!(cause = error.cause(), "not tidied up after a login");
             }
@@ -119,18 +118,17 @@ impl Login {
         }
     }
 
-    /// Ends the oldest sessions where there are too many. It looks after the new one is stored, so that of
-    /// logins side by side the last to look sees all.
-    async fn trim(&self, session: &Session, user: &User, origin: &Origin, now: Timestamp) -> Result<()> {
-        let mut live = self.sessions.of_user(user.id).await?;
-        live.retain(|session| session.is_alive(user, now));
+    /// Removes what is over, and the oldest sessions where there are too many. It looks after the new one is
+    /// stored, so that of logins side by side the last to look sees all.
+    async fn trim(&self, session: &Session, user: &User, now: Timestamp) -> Result<()> {
+        let sessions = self.sessions.of_user(user.id).await?;
+        let (mut removed, mut live): (Vec<_>, Vec<_>) =
+            sessions.into_iter().partition(|other| other.is_over(user.auth_version, now));
         let surplus = live.len().saturating_sub(SESSIONS_MAX);
         live.retain(|other| other.id != session.id);
-        live.sort_by_key(|session| session.created_at);
-        let ends = live.iter().take(surplus).map(|oldest| {
-            self.sessions.end(user.id, oldest.id, now, origin.by("auth-login", Ended::TooMany.reason()))
-        });
-        join_all(ends).await.into_iter().collect()
+        live.sort_by_key(|other| other.created_at);
+        removed.extend(live.into_iter().take(surplus));
+        self.sessions.forget(&removed).await
     }
 
     fn session(&self, user: &User, origin: &Origin, now: Timestamp) -> Session {

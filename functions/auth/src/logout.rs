@@ -4,8 +4,10 @@ use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::function::Endpoint;
+use shared::request::Origin;
 use shared::sessions::{Ended, Sessions};
-use shared::token::{Presented, RefreshTokens};
+use shared::token::{Presented, RefreshClaim, RefreshTokens, Standing};
+use shared::users::Users;
 use shared::{Function, Init, Request, Response, Result, input};
 
 /// `auth-logout`.
@@ -17,6 +19,7 @@ input! {
 
 /// What logging out needs.
 pub struct Logout {
+    users: Users,
     sessions: Sessions,
     tokens: RefreshTokens,
     clock: Clock,
@@ -27,16 +30,38 @@ impl Endpoint for Logout {
     const WRITES: bool = true;
 
     fn init(init: &mut Init) -> Self {
-        Self { sessions: Sessions::init(init), tokens: RefreshTokens::init(init), clock: init.clock() }
+        Self {
+            users: Users::init(init),
+            sessions: Sessions::init(init),
+            tokens: RefreshTokens::init(init),
+            clock: init.clock(),
+        }
     }
 
     async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
         let Given { refresh_token } = request.json()?;
         // A token that is not ours has no session to end: that is what the client wants.
         if let Some(claim) = self.tokens.open(&refresh_token.0) {
-            let change = request.origin().by(&claim.user_id, Ended::Logout.reason());
-            self.sessions.end(claim.user_id, claim.session_id, self.clock.now(), change).await?;
+            self.end(&claim, request.origin()).await?;
         }
         Ok(Response::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+impl Logout {
+    /// Ends a session that stands; of one that does not, nothing is told a second time.
+    async fn end(&self, claim: &RefreshClaim, origin: &Origin) -> Result<()> {
+        let now = self.clock.now();
+        let read = self.sessions.with_user(&self.users, claim.user_id, claim.session_id).await?;
+        let Some((session, _)) = read.filter(|(session, user)| session.is_alive(user, now)) else {
+            return Ok(());
+        };
+        let ended = match claim.standing(&session, now) {
+            Standing::Reused => Ended::TokenReuse,
+            Standing::Current | Standing::LostReply | Standing::Unknown => Ended::Logout,
+        };
+        self.sessions
+            .end(claim.user_id, claim.session_id, now, origin.by(&claim.user_id, ended.reason()))
+            .await
     }
 }

@@ -21,11 +21,11 @@ impl OwnPassword {
     /// The credential of the account of `email`, if `password` is its password ([`Error::WrongPassword`] if not).
     pub(crate) async fn check(&self, email: &Email, password: Password, ip: &str) -> Result<Credential> {
         let (seen, credential) = try_join(self.attempts.look(email, ip), self.credentials.get(email)).await?;
-        let attempt = self.attempts.reserve(seen).await?;
+        let attempt = self.attempts.reserve(seen, credential.as_ref()).await?;
         let hash = credential.as_ref().map(|credential| credential.password_hash.clone());
         match (password::verify(password, hash).await?, credential) {
             (Verified::Yes | Verified::Rehashed(_), Some(credential)) => {
-                self.attempts.succeeded(&attempt).await?;
+                self.attempts.succeeded(&attempt, &credential).await?;
                 Ok(credential)
             }
             _ => Err(Error::WrongPassword),

@@ -7,17 +7,14 @@ use shared::clock::Clock;
 use shared::function::Endpoint;
 use shared::request::Origin;
 use shared::sessions::{Ended, Session, Sessions};
-use shared::token::{Issuer, Presented, RefreshClaim, RefreshTokens, TokenPair};
+use shared::time::Timestamp;
+use shared::token::{Issuer, Presented, RefreshClaim, RefreshTokens, Standing, TokenPair};
 use shared::transaction::{self, Written};
-use shared::users::Users;
+use shared::users::{User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
 /// `auth-refresh`.
 pub static FUNCTION: Function = Function::http::<Refresh>("auth-refresh");
-
-/// How long the token before the current one still leads to it, in milliseconds: a client that lost the reply
-/// tries again.
-const LOST_REPLY_MS: i64 = 10_000;
 
 input! {
     struct Exchange { refresh_token as "refreshToken": Presented }
@@ -65,34 +62,42 @@ impl Refresh {
         let alive = read.filter(|(session, user)| session.is_alive(user, now));
         let (session, user) = alive.ok_or(Error::InvalidRefreshToken)?;
 
-        if claim.counter == session.counter {
-            let expires_at = now.plus_seconds(self.lifetime).min(session.ends_at);
-            let next = Session {
-                counter: session.counter + 1,
-                last_used_at: now,
-                rotated_at: Some(now),
-                expires_at,
-                ttl: expires_at.seconds(),
-                version: session.version + 1,
-                change: origin.by(&user.id, "refresh"),
-                ..session.clone()
-            };
-            let may_log_in = self.users.check_may_log_in(user.id, user.auth_version)?;
-            let steps = vec![self.sessions.replace(&session, &next)?, may_log_in];
-            return match transaction::write(&self.dynamodb, steps).await? {
-                Written::Committed => self.issuer.issue(&next, &user.roles, now),
-                Written::Refused(refused) => Err(refused),
-            };
+        match claim.standing(&session, now) {
+            Standing::Current => self.rotate(&session, &user, now, origin).await,
+            Standing::LostReply => self.issuer.issue(&session, &user.roles, now),
+            Standing::Reused => {
+                // The thief or the owner, and nobody knows which.
+                let change = origin.by("auth-refresh", Ended::TokenReuse.reason());
+                self.sessions.end(user.id, session.id, now, change).await?;
+                Err(Error::InvalidRefreshToken)
+            }
+            Standing::Unknown => Err(Error::InvalidRefreshToken),
         }
-        let rotated = session.rotated_at.map_or(i64::MAX, |rotated| now.ms() - rotated.ms());
-        if claim.counter + 1 == session.counter && rotated <= LOST_REPLY_MS {
-            return self.issuer.issue(&session, &user.roles, now);
+    }
+
+    async fn rotate(
+        &self,
+        session: &Session,
+        user: &User,
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Result<TokenPair> {
+        let expires_at = now.plus_seconds(self.lifetime).min(session.ends_at);
+        let next = Session {
+            counter: session.counter + 1,
+            last_used_at: now,
+            rotated_at: Some(now),
+            expires_at,
+            ttl: expires_at.seconds(),
+            version: session.version + 1,
+            change: origin.by(&user.id, "refresh"),
+            ..session.clone()
+        };
+        let may_log_in = self.users.check_may_log_in(user.id, user.auth_version)?;
+        let steps = vec![self.sessions.replace(session, &next)?, may_log_in];
+        match transaction::write(&self.dynamodb, steps).await? {
+            Written::Committed => self.issuer.issue(&next, &user.roles, now),
+            Written::Refused(refused) => Err(refused),
         }
-        if claim.counter < session.counter {
-            // Somebody has a copy: the thief or the owner, and nobody knows which.
-            let change = origin.by("auth-refresh", Ended::TokenReuse.reason());
-            self.sessions.end(user.id, session.id, now, change).await?;
-        }
-        Err(Error::InvalidRefreshToken)
     }
 }

@@ -64,7 +64,7 @@ impl Endpoint for ResetPassword {
         let (hash, credential) = (hash?, credential?.ok_or(Error::InvalidOneTimeToken)?);
         transaction::persist(|| Box::pin(self.set(&claim, &credential, &hash, request.origin()))).await?;
         // Whoever guessed before locks nobody out now.
-        if let Err(error) = self.counts.clear(&user.email).await {
+        if let Err(error) = self.counts.restart(&credential, &request.origin().source_ip).await {
             tracing::warn!(cause = error.cause(), "attempts not cleared after a reset");
         }
         Ok(Response::empty(StatusCode::NO_CONTENT))

@@ -7,6 +7,7 @@ use shared::id::derived;
 use shared::job::{EmailJob, Emails, Mail};
 use shared::one_time::{OneTimeToken, OneTimeTokens, Purpose};
 use shared::receipts::Receipts;
+use shared::users::Users;
 use shared::{Error, Function, Init, Result};
 
 /// `events-user-registered`.
@@ -14,6 +15,7 @@ pub static FUNCTION: Function = Function::queue::<UserRegistered>("events-user-r
 
 /// What greeting a new user needs.
 pub struct UserRegistered {
+    users: Users,
     tokens: OneTimeTokens,
     emails: Emails,
     receipts: Receipts,
@@ -25,6 +27,7 @@ impl Consumer for UserRegistered {
 
     fn init(init: &mut Init) -> Self {
         Self {
+            users: Users::init(init),
             tokens: OneTimeTokens::init(init),
             emails: Emails::init(init),
             receipts: Receipts::init(init),
@@ -49,6 +52,10 @@ impl Consumer for UserRegistered {
             correlation_id: event.correlation_id,
         };
         let greet = async {
+            if self.users.get(user_id).await?.is_none() {
+                tracing::info!(eventId = %event.id, "its user is gone: no mail");
+                return Ok(());
+            }
             // Where there is one already, a mail with it may be out.
             self.tokens.insert(&token).await?;
             self.emails.send(&job).await

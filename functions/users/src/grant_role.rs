@@ -11,7 +11,7 @@ use shared::event::Provenance;
 use shared::function::Operation;
 use shared::id::UserId;
 use shared::transaction::{self, Written};
-use shared::users::{Role, Users};
+use shared::users::{Role, Roles, Users};
 use shared::{Error, Function, Init, Result};
 
 /// `users-grant-role`.
@@ -73,7 +73,7 @@ impl GrantRole {
             reason: "grant-role".to_owned(),
         };
         let mut next = user.next(self.clock.now(), change);
-        next.roles.push(role);
+        next.roles = Roles::sorted(&[next.roles.as_slice(), &[role]].concat());
         next.end_sessions();
         let steps = self.users.replace_counted(&user, &next, &self.counters)?;
         match transaction::write(&self.dynamodb, steps).await? {

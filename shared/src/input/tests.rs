@@ -18,15 +18,16 @@ fn a_field_may_be_named_otherwise_in_json() {
     assert_eq!(nick_name.map(|name| name.as_str().to_owned()).as_deref(), Some("A"));
 }
 
+impl Field for i64 {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        raw.integer()
+    }
+}
+
 #[test]
 fn every_fault_of_a_query_is_named_in_one_error() {
     crate::input! {
         struct Asked { count: Option<i64>, name: Option<Name> }
-    }
-    impl Field for i64 {
-        fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
-            raw.integer()
-        }
     }
     let read = |pairs: &[(&str, &str)]| {
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

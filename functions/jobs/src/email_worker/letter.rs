@@ -21,25 +21,42 @@ impl Letter {
         })
     }
 
+    /// How a mail addresses its reader. A name that a mail program may take for a link is left out: anybody can
+    /// register somebody else's address under a name of their making.
+    fn addressee(name: &str) -> &str {
+        let is_link = |word: &str| {
+            let mut labels = word.split('.').rev();
+            let last = labels.next().unwrap_or_default();
+            labels.next().is_some() && last.chars().filter(|c| c.is_alphanumeric()).count() > 1
+        };
+        let mut words = name.split(|c: char| c.is_whitespace() || c == '/');
+        let suspicious = name.contains("://") || name.contains('@') || words.any(is_link);
+        if suspicious { "there" } else { name }
+    }
+
     /// Greets a new user; with the link that verifies the address, unless that was done already.
     pub(super) fn welcome(name: &str, link: Option<&str>) -> Result<Self> {
+        let name = Self::addressee(name);
         Self::render("Welcome to Arcana!", &WelcomeHtml { name, link }, &WelcomeText { name, link })
     }
 
     /// Has a link that verifies the address.
     pub(super) fn verify_email(name: &str, link: &str) -> Result<Self> {
+        let name = Self::addressee(name);
         let (html, text) = (VerifyEmailHtml { name, link }, VerifyEmailText { name, link });
         Self::render("Verify your email address", &html, &text)
     }
 
     /// Has a link that sets a new password.
     pub(super) fn password_reset(name: &str, link: &str) -> Result<Self> {
+        let name = Self::addressee(name);
         let (html, text) = (PasswordResetHtml { name, link }, PasswordResetText { name, link });
         Self::render("Password Reset Request", &html, &text)
     }
 
     /// Tells of what its reader may not have done.
     pub(super) fn security_alert(name: &str, alert: Alert, at: Timestamp) -> Result<Self> {
+        let name = Self::addressee(name);
         let what = match alert {
             Alert::PasswordChanged => {
                 "the password of your account was changed, and all its sessions were ended."
@@ -120,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_write_markup_into_a_mail() {
-        let name = "<script>alert(1)</script>";
+        let name = "<script>alert(1)<b>";
         let at = Timestamp::from_ms(0);
         let letters = [
             Letter::welcome(name, Some("https://x")),
@@ -132,6 +149,26 @@ mod tests {
             let letter = letter.unwrap();
             assert!(!letter.html.contains("<script>"), "{}", letter.subject);
             assert!(letter.text.contains("<script>"), "plain text needs no escaping: {}", letter.subject);
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_write_a_link_into_a_mail() {
+        for name in [
+            "Win at https://evil.example",
+            "evil.example",
+            "x evil.example.",
+            "a@b.cd",
+            "www.evil.com",
+            "evil.example/claim now",
+        ] {
+            let text = Letter::welcome(name, None).unwrap().text;
+            assert!(text.contains("Hello there,") && !text.contains("evil"), "{text}");
+        }
+        for name in
+            ["Ada Lovelace", "J. R. R. Tolkien", "J.R.R. Tolkien", "Sammy Davis Jr.", "\u{674e}\u{767d}"]
+        {
+            assert!(Letter::welcome(name, None).unwrap().text.contains(&format!("Hello {name},")));
         }
     }
 

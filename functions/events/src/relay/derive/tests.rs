@@ -81,7 +81,6 @@ fn a_session_raises_an_event_when_it_begins_and_when_it_ends_for_a_reason_of_not
         (Ended::Logout, vec!["auth.logged_out"]),
         (Ended::TokenReuse, vec!["auth.token_reuse_detected"]),
         (Ended::ByUser, vec![]),
-        (Ended::TooMany, vec![]),
     ] {
         let new =
             Session { ended_at: Some(now()), version: 2, change: change(ended.reason()), ..old.clone() };

@@ -1,0 +1,135 @@
+//! What goes from the bus to a consumer: a rule, its queue, the right to send to it, a function that may put
+//! messages off. On a laptop nothing of this is missed.
+
+use std::collections::BTreeSet;
+
+use local::template::Template;
+use serde_json::Value;
+use shared::event::Fact;
+
+use crate::project::{Deployed, hold, root, sample_events, template};
+
+struct Queue {
+    id: String,
+    visibility: u64,
+}
+
+/// The name of a resource in `{"Fn::GetAtt": [name, ...]}`, `{"Fn::GetAtt": "name...."}` or `{"Ref": name}`.
+fn named(value: &Value) -> String {
+    let attribute = &value["Fn::GetAtt"];
+    let name = attribute[0].as_str().or_else(|| attribute.as_str()).or_else(|| value["Ref"].as_str());
+    name.unwrap_or_default().split('.').next().unwrap_or_default().to_owned()
+}
+
+fn resources(kind: &str) -> Vec<(String, Value)> {
+    let template = Template::read(&root().join("template.yaml"), &std::collections::BTreeMap::new());
+    let template = template.expect("a template");
+    let found = template.resources().filter(|(_, resource)| resource["Type"] == kind);
+    found.map(|(id, resource)| (id.clone(), resource["Properties"].clone())).collect()
+}
+
+/// Each function with the queue that it consumes.
+fn consumers() -> Vec<(Deployed, Queue)> {
+    let queues = resources("AWS::SQS::Queue");
+    let of = |function: Deployed| {
+        let id = function.queue()?;
+        let (_, properties) = queues.iter().find(|(queue, _)| *queue == id)?;
+        let visibility = properties["VisibilityTimeout"].as_u64().unwrap_or(30);
+        Some((function, Queue { id, visibility }))
+    };
+    template().into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn every_rule_may_send_to_its_queue_and_is_of_events_that_there_are() {
+    let kinds: BTreeSet<&str> = Fact::KINDS.into();
+    let policies = resources("AWS::SQS::QueuePolicy");
+    let list = |value: &Value| value.as_array().into_iter().flatten().map(named).collect::<Vec<_>>();
+    let mut faults = Vec::new();
+    for (rule, properties) in resources("AWS::Events::Rule") {
+        for kind in properties["EventPattern"]["detail-type"].as_array().into_iter().flatten() {
+            if !kind.as_str().is_some_and(|kind| kinds.contains(kind)) {
+                faults.push(format!("{rule} is of {kind}, which nothing raises"));
+            }
+        }
+        for target in properties["Targets"].as_array().into_iter().flatten() {
+            let queue = named(&target["Arn"]);
+            let lets_in = policies.iter().any(|(_, policy)| {
+                let statement = &policy["PolicyDocument"]["Statement"][0];
+                list(&policy["Queues"]).contains(&queue)
+                    && list(&statement["Condition"]["ArnEquals"]["aws:SourceArn"]).contains(&rule)
+            });
+            if !lets_in {
+                faults.push(format!("no AWS::SQS::QueuePolicy lets {rule} send to {queue}"));
+            }
+        }
+    }
+    hold(faults);
+}
+
+#[test]
+fn every_queue_that_a_function_consumes_is_filled_and_shows_its_messages_late_enough() {
+    let targets: Vec<String> = resources("AWS::Events::Rule")
+        .iter()
+        .flat_map(|(_, rule)| rule["Targets"].as_array().cloned().unwrap_or_default())
+        .map(|target| named(&target["Arn"]))
+        .collect();
+    let functions = template();
+    let mut faults = Vec::new();
+    for (function, queue) in consumers() {
+        let sends = |other: &Deployed| other.may("sqs:SendMessage", &queue.id) && other.name != function.name;
+        if !targets.contains(&queue.id) && !functions.iter().any(sends) {
+            faults.push(format!("nothing sends to {}, which {} consumes", queue.id, function.id));
+        }
+        // <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
+        let wanted = 6 * function.properties["Timeout"].as_u64().unwrap_or(28);
+        if queue.visibility < wanted {
+            faults.push(format!("{} has a VisibilityTimeout of less than {wanted} s", queue.id));
+        }
+        if !function.may("sqs:ChangeMessageVisibility", &queue.id) {
+            faults.push(format!("{} may not sqs:ChangeMessageVisibility on {}", function.id, queue.id));
+        }
+    }
+    hold(faults);
+}
+
+#[test]
+fn a_consumers_sample_event_is_what_its_queue_gets() {
+    let rules = resources("AWS::Events::Rule");
+    let samples = sample_events();
+    let mut faults = Vec::new();
+    for (function, queue) in consumers() {
+        let record = &samples[&function.name]["Records"][0];
+        let source = record["eventSourceARN"].as_str().and_then(|arn| arn.rsplit(':').next());
+        if source != Some(queue.id.as_str()) {
+            faults.push(format!("events/{}.json comes from {source:?}, not {}", function.name, queue.id));
+        }
+        let body: Value =
+            serde_json::from_str(record["body"].as_str().unwrap_or_default()).unwrap_or_default();
+        let rule = rules.iter().find(|(_, rule)| named(&rule["Targets"][0]["Arn"]) == queue.id);
+        let Some((_, rule)) = rule else { continue };
+        let kinds = rule["EventPattern"]["detail-type"].as_array().cloned().unwrap_or_default();
+        if !kinds.contains(&body["detail-type"]) || body["detail"]["type"] != body["detail-type"] {
+            let kind = &body["detail-type"];
+            faults.push(format!("events/{}.json is of {kind}, which its rule does not match", function.name));
+        }
+    }
+    hold(faults);
+}
+
+/// What the runtime itself calls for a caller; the rest is the handler's own.
+#[test]
+fn a_function_that_lets_callers_in_may_read_their_sessions() {
+    let mut faults = Vec::new();
+    for function in template() {
+        if !matches!(function.access.as_deref(), Some("Visitor" | "SignedIn" | "Admin")) {
+            continue;
+        }
+        for table in ["UsersTable", "SessionsTable"] {
+            if !function.may("dynamodb:BatchGetItem", table) {
+                faults.push(format!("{} may not dynamodb:BatchGetItem on {table}", function.id));
+            }
+        }
+    }
+    hold(faults);
+}
