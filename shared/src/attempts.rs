@@ -26,8 +26,6 @@ use crate::limits::{Limit, Limits, network};
 use crate::time::Timestamp;
 use crate::{Error, Result};
 
-/// The first delay after the free attempts, in seconds.
-const FIRST_DELAY: i64 = 1;
 /// How long an account's count is kept after its last attempt, in seconds.
 const KEPT_SECONDS: i64 = 24 * 3600;
 /// How often a count is looked at before others that try the same account are too many.
@@ -50,6 +48,7 @@ pub struct Attempts {
     clock: Clock,
     limits: Limits,
     free: i64,
+    first_delay: i64,
     longest_delay: i64,
     per_address: Limit,
 }
@@ -144,7 +143,7 @@ fn hashed(parts: &[&str]) -> String {
 }
 
 impl Attempts {
-    /// Reads `ATTEMPTS_TABLE`, `LIMITS_TABLE`, `LOGIN_FREE_ATTEMPTS`, `LOGIN_LONGEST_DELAY_SECONDS`,
+    /// Reads `ATTEMPTS_TABLE`, `LIMITS_TABLE`, `LOGIN_FREE_ATTEMPTS`, `LOGIN_FIRST_DELAY_SECONDS`, `LOGIN_LONGEST_DELAY_SECONDS`,
     /// `LOGIN_FAILURES_PER_ADDRESS`, `LOGIN_ADDRESS_WINDOW_SECONDS` and `TRUSTED_ADDRESS_SECONDS`.
     pub fn init(init: &mut Init) -> Self {
         Self {
@@ -152,6 +151,7 @@ impl Attempts {
             clock: init.clock(),
             limits: Limits::init(init),
             free: init.number("LOGIN_FREE_ATTEMPTS"),
+            first_delay: init.number("LOGIN_FIRST_DELAY_SECONDS"),
             longest_delay: init.number("LOGIN_LONGEST_DELAY_SECONDS"),
             per_address: Limit {
                 what: "login",
@@ -220,7 +220,7 @@ impl Attempts {
                 }
             }
         }
-        Err(Error::TooManyRequests { seconds: FIRST_DELAY })
+        Err(Error::TooManyRequests { seconds: self.first_delay })
     }
 
     fn first(&self, id: &str, now: Timestamp) -> UpdateItemFluentBuilder {
@@ -235,12 +235,12 @@ impl Attempts {
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":now", number(now.ms()))
             .expression_attribute_values(":seconds", number(now.seconds()))
-            .expression_attribute_values(":notBefore", number(now.plus_seconds(FIRST_DELAY).ms()))
+            .expression_attribute_values(":notBefore", number(now.plus_seconds(self.first_delay).ms()))
             .expression_attribute_values(":ttl", number(now.seconds() + KEPT_SECONDS))
     }
 
     fn free(&self, known: &Counted, extends: bool, now: Timestamp) -> UpdateItemFluentBuilder {
-        self.another(known, extends, now, FIRST_DELAY)
+        self.another(known, extends, now, self.first_delay)
             .condition_expression("attempts < :free AND #ttl > :seconds")
             .expression_attribute_values(":free", number(self.free))
             .expression_attribute_values(":seconds", number(now.seconds()))
@@ -249,7 +249,7 @@ impl Attempts {
     fn delayed(&self, known: &Counted, extends: bool, now: Timestamp) -> UpdateItemFluentBuilder {
         // This attempt is the one after the delay that began with the last: the next delay is twice as long.
         let doubled = u32::try_from(known.attempts + 1 - self.free).unwrap_or(u32::MAX);
-        let delay = FIRST_DELAY.checked_shl(doubled).filter(|delay| *delay > 0).unwrap_or(i64::MAX);
+        let delay = 1i64.checked_shl(doubled).unwrap_or(i64::MAX).saturating_mul(self.first_delay);
         self.another(known, extends, now, delay.min(self.longest_delay))
             .condition_expression("attempts = :known")
             .expression_attribute_values(":known", number(known.attempts))

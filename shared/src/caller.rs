@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::id::{SessionId, UserId};
 use crate::init::Init;
 use crate::request::Request;
-use crate::sessions::{Session, Sessions};
+use crate::sessions::Sessions;
 use crate::time::Timestamp;
 use crate::token::{Claims, Verifier};
 use crate::transaction::{self, Condition, Item, Step, Written};
@@ -69,21 +69,12 @@ pub struct SignedIn {
     guard: Arc<Guard>,
     claims: Arc<Claims>,
     now: Timestamp,
-    read: Arc<OnceCell<Account>>,
+    read: Arc<OnceCell<User>>,
     held: Arc<AtomicBool>,
 }
 
 /// A user with a session and the role `admin`.
 pub struct Admin(pub SignedIn);
-
-/// A live session and its user. It has no `Debug`.
-#[derive(Clone)]
-pub struct Account {
-    /// The account.
-    pub user: User,
-    /// The session that the access token belongs to.
-    pub session: Session,
-}
 
 /// Checks access tokens and their sessions.
 pub struct Guard {
@@ -134,16 +125,17 @@ impl SignedIn {
         self.claims.auth_version
     }
 
-    /// The session and its user, read once for a request, strongly consistent, in one round trip.
-    pub async fn account(&self) -> Result<&Account> {
-        self.read.get_or_try_init(|| self.look()).await
+    /// The caller's account, if the session stands: read with it, once for a request, strongly consistent, in
+    /// one round trip.
+    pub async fn user(&self) -> Result<&User> {
+        self.read.get_or_try_init(|| self.user_now()).await
     }
 
-    /// The session and its user as they are now.
-    pub async fn look(&self) -> Result<Account> {
+    /// The caller's account as it is now, if the session stands: for what is read, changed and written.
+    pub async fn user_now(&self) -> Result<User> {
         let Guard { sessions, users, .. } = &*self.guard;
         match sessions.with_user(users, self.user_id(), self.session_id()).await? {
-            Some((session, user)) if session.is_alive(&user, self.now) => Ok(Account { user, session }),
+            Some((session, user)) if session.is_alive(&user, self.now) => Ok(user),
             _ => Err(Error::InvalidAccessToken("its session has ended")),
         }
     }
@@ -155,15 +147,20 @@ impl SignedIn {
     pub async fn write(&self, mut steps: Vec<Step>) -> Result<()> {
         let Guard { sessions, users, client, .. } = &*self.guard;
         let (user, session) = (self.user_id(), self.session_id());
-        hold(&mut steps, users.table(), Users::key(user), Users::may_log_in(self.auth_version()))?;
-        hold(&mut steps, sessions.table(), Sessions::key(user, session), Sessions::stands(self.now))?;
+        hold(&mut steps, users.table(), Users::key(user), Users::may_log_in(self.auth_version()));
+        hold(
+            &mut steps,
+            sessions.table(),
+            Sessions::key(user, session),
+            Sessions::stands(self.now, ":callerNow"),
+        );
         match transaction::write(client, steps).await? {
             Written::Committed => {
                 self.held.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Written::Refused(refused) => {
-                self.look().await?;
+                self.user_now().await?;
                 self.held.store(true, Ordering::Relaxed);
                 Err(refused)
             }
@@ -172,17 +169,16 @@ impl SignedIn {
 
     /// Sees to it that the session stands, unless a transaction has held to it.
     pub(crate) async fn confirm(&self) -> Result<()> {
-        if self.held.load(Ordering::Relaxed) { Ok(()) } else { self.account().await.map(drop) }
+        if self.held.load(Ordering::Relaxed) { Ok(()) } else { self.user().await.map(drop) }
     }
 }
 
 /// Adds a condition to the step about an item, or a check where there is no such step.
-fn hold(steps: &mut Vec<Step>, table: &str, key: Item, condition: Condition) -> Result<()> {
+fn hold(steps: &mut Vec<Step>, table: &str, key: Item, condition: Condition) {
     match steps.iter_mut().find(|step| step.is_about(table, &key)) {
         Some(step) => step.require(condition),
-        None => steps.push(Step::check(table, key, condition)?),
+        None => steps.push(Step::check(table, key, condition)),
     }
-    Ok(())
 }
 
 impl Caller for Anyone {

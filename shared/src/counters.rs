@@ -3,10 +3,10 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::Result;
 use crate::batch;
 use crate::init::Init;
 use crate::transaction::{Condition, Item, Step};
+use crate::{Error, Result};
 
 /// The `counters` table. A counter that many writes change is kept in parts, see [`crate::listing::SHARDS`].
 #[derive(Clone)]
@@ -22,13 +22,13 @@ impl Counters {
     }
 
     /// Changes a counter as part of a transaction.
-    pub fn add(&self, id: &str, change: i64) -> Result<Step> {
+    pub fn add(&self, id: &str, change: i64) -> Step {
         let condition = Condition::new("").name("#total", "total").number(":change", change);
         Step::update(&self.table, key(id), "ADD #total :change", condition)
     }
 
     /// Takes one from a counter as part of a transaction, unless it would then be none.
-    pub fn take_but_last(&self, id: &str) -> Result<Step> {
+    pub fn take_but_last(&self, id: &str) -> Step {
         let condition = Condition::new("#total > :one").name("#total", "total");
         let condition = condition.number(":one", 1).number(":change", -1);
         Step::update(&self.table, key(id), "ADD #total :change", condition)
@@ -39,8 +39,9 @@ impl Counters {
         let keys = batch::keys(counters.into_iter().map(|id| key(&id)).collect(), true)?;
         let read = batch::get(&self.client, [(self.table.clone(), keys)]).await?;
         let items = read.get(&self.table).map(Vec::as_slice).unwrap_or_default();
-        let total = |item: &Item| item.get("total")?.as_n().ok()?.parse::<i64>().ok();
-        Ok(items.iter().filter_map(total).sum())
+        let total = |item: &Item| -> Option<i64> { item.get("total")?.as_n().ok()?.parse().ok() };
+        let unread = || Error::internal("a counter that is no number");
+        items.iter().map(|item| total(item).ok_or_else(unread)).sum()
     }
 }
 

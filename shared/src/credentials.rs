@@ -58,24 +58,24 @@ impl Credentials {
     pub fn insert(&self, credential: &Credential) -> Result<Step> {
         let item = serde_dynamo::to_item(credential).map_err(Error::internal)?;
         let condition = Condition::new("attribute_not_exists(email)");
-        let step = Step::put(&self.table, Self::key(&credential.email), item, condition)?;
+        let step = Step::put(&self.table, Self::key(&credential.email), item, condition);
         Ok(step.or(Error::EmailAlreadyRegistered))
     }
 
     /// Sets a new password in place of the one that was read, as part of a transaction.
-    pub fn set_password(&self, read: &Credential, hash: &Hash) -> Result<Step> {
+    pub fn set_password(&self, read: &Credential, hash: &Hash) -> Step {
         let condition = Self::unchanged(read).text(":hash", hash.phc()).number(":one", 1);
         let change = "SET passwordHash = :hash, passwordVersion = passwordVersion + :one";
         Step::update(&self.table, Self::key(&read.email), change, condition)
     }
 
     /// Removes a credential, as part of a transaction: the address is free again.
-    pub fn remove(&self, read: &Credential) -> Result<Step> {
+    pub fn remove(&self, read: &Credential) -> Step {
         Step::delete(&self.table, Self::key(&read.email), Self::unchanged(read))
     }
 
     /// Holds a transaction to the password being the one that was read.
-    pub fn check_unchanged(&self, read: &Credential) -> Result<Step> {
+    pub fn check_unchanged(&self, read: &Credential) -> Step {
         Step::check(&self.table, Self::key(&read.email), Self::unchanged(read))
     }
 

@@ -60,7 +60,7 @@ pub enum Error {
     /// The only active admin there is would be none any more.
     #[error("the last active admin")]
     LastAdmin,
-    /// There is no such thing; holds what ("User", "Product", "File", "Route").
+    /// There is no such thing; holds what ("User", "Session", "Product", "File", "Route").
     #[error("{0} not found")]
     NotFound(&'static str),
     /// The path is known, the method is not; holds the methods that are, comma separated.

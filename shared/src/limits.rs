@@ -23,7 +23,7 @@ pub struct Limits {
     clock: Clock,
 }
 
-/// At most `most` times in `seconds`.
+/// At most `most` times in a window of `seconds`, which begins with the first.
 #[derive(Clone, Copy)]
 pub struct Limit {
     /// What is limited, for whom it is counted apart.

@@ -121,7 +121,7 @@ impl OneTimeTokens {
     /// Stores a token in place of an older one, as part of a transaction.
     pub fn replace(&self, token: &OneTimeToken) -> Result<Step> {
         let item = serde_dynamo::to_item(token).map_err(Error::internal)?;
-        Step::put(&self.table, Self::key(token.user_id, token.purpose), item, Condition::default())
+        Ok(Step::put(&self.table, Self::key(token.user_id, token.purpose), item, Condition::default()))
     }
 
     /// Stores a token in place of an older one, or does the same work for nothing: what is not `wanted` is
@@ -144,15 +144,15 @@ impl OneTimeTokens {
     }
 
     /// Uses a token up, as part of a transaction that is refused where it was used, replaced or has expired.
-    pub fn spend(&self, claim: &Claim, now: Timestamp) -> Result<Step> {
+    pub fn spend(&self, claim: &Claim, now: Timestamp) -> Step {
         let condition =
             Condition::new("id = :id AND expiresAt > :now").text(":id", &claim.id).text(":now", &now);
-        let step = Step::delete(&self.table, Self::key(claim.user_id, claim.purpose), condition)?;
-        Ok(step.or(Error::InvalidOneTimeToken))
+        Step::delete(&self.table, Self::key(claim.user_id, claim.purpose), condition)
+            .or(Error::InvalidOneTimeToken)
     }
 
     /// Takes a user's token away, whichever it is, as part of a transaction.
-    pub fn revoke(&self, user: UserId, purpose: Purpose) -> Result<Step> {
+    pub fn revoke(&self, user: UserId, purpose: Purpose) -> Step {
         Step::delete(&self.table, Self::key(user, purpose), Condition::default())
     }
 

@@ -63,28 +63,23 @@ impl Page {
     pub fn read(request: &Request, list: &str) -> Result<Self> {
         let Parameters { page, size, cursor } = request.query()?;
         let size = size.map_or(10, |size| size.0);
-        let fault = |name: &str, code, detail: &'static str| {
-            let place = Place::Parameter(name.to_owned());
-            Err(Error::Validation(vec![FieldError { place, code, detail: detail.into() }]))
+        let mut faults = Vec::new();
+        let mut fault = |name: &str, code, detail: &'static str| {
+            faults.push(FieldError { place: Place::Parameter(name.to_owned()), code, detail: detail.into() });
         };
-        let after = match cursor {
-            None => None,
-            Some(_) if page.is_some() => {
-                return fault("page", "NOT_ALLOWED", "must not stand beside cursor");
-            }
-            Some(cursor) => match cursor::read(list, &cursor) {
-                None => return fault("cursor", "INVALID_VALUE", "is no cursor of this list"),
-                found => found,
-            },
-        };
-        let number = page.map_or(0, |page| page.0);
+        let number = page.as_ref().map_or(0, |page| page.0);
         let skip = number.saturating_mul(size as u64);
-        if skip > FURTHEST {
-            return fault(
-                "page",
-                "OUT_OF_RANGE",
-                "is too far: page * size must be at most 10000, use cursor",
-            );
+        if page.is_some() && cursor.is_some() {
+            fault("page", "NOT_ALLOWED", "must not stand beside cursor");
+        } else if skip > FURTHEST {
+            fault("page", "OUT_OF_RANGE", "is too far: page * size must be at most 10000, use cursor");
+        }
+        let after = cursor.as_ref().and_then(|cursor| cursor::read(list, cursor));
+        if cursor.is_some() && after.is_none() {
+            fault("cursor", "INVALID_VALUE", "is no cursor of this list");
+        }
+        if !faults.is_empty() {
+            return Err(Error::Validation(faults));
         }
         Ok(Self { number, size, skip: usize::try_from(skip).unwrap_or_default(), after })
     }

@@ -5,12 +5,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::batch;
-use crate::conditional;
 use crate::event::{Entity, Provenance};
 use crate::id::{SessionId, UserId};
 use crate::init::Init;
 use crate::time::Timestamp;
-use crate::transaction::{Condition, Item, Step};
+use crate::transaction::{self, Condition, Item, Step, TRIES, Written, pause};
 use crate::users::{Status, User, Users};
 use crate::{Error, Result};
 
@@ -131,18 +130,20 @@ impl Sessions {
         .into()
     }
 
-    /// That a session was not ended and has not expired at `now`.
-    pub(crate) fn stands(now: Timestamp) -> Condition {
+    /// That a session is there, was not ended and has not expired at `now`, which the condition calls
+    /// `placeholder`.
+    pub(crate) fn stands(now: Timestamp, placeholder: &str) -> Condition {
         // Times have one width and sort as text.
-        Condition::new("attribute_not_exists(endedAt) AND expiresAt > :sessionNow AND endsAt > :sessionNow")
-            .text(":sessionNow", &now)
+        let expression =
+            format!("attribute_not_exists(endedAt) AND expiresAt > {placeholder} AND endsAt > {placeholder}");
+        Condition::new(&expression).text(placeholder, &now)
     }
 
     /// Stores a new session, as part of a transaction.
     pub fn insert(&self, session: &Session) -> Result<Step> {
         let item = serde_dynamo::to_item(session).map_err(Error::internal)?;
         let condition = Condition::new("attribute_not_exists(id)");
-        Step::put(&self.table, Self::key(session.user_id, session.id), item, condition)
+        Ok(Step::put(&self.table, Self::key(session.user_id, session.id), item, condition))
     }
 
     /// Stores `next` in place of `read` as part of a transaction, unless it was written meanwhile.
@@ -150,7 +151,7 @@ impl Sessions {
         let item = serde_dynamo::to_item(next).map_err(Error::internal)?;
         let condition = Condition::new("#version = :version").name("#version", "version");
         let condition = condition.number(":version", read.version);
-        Step::put(&self.table, Self::key(next.user_id, next.id), item, condition)
+        Ok(Step::put(&self.table, Self::key(next.user_id, next.id), item, condition))
     }
 
     /// That a session is of its user's present number.
@@ -161,26 +162,16 @@ impl Sessions {
     /// Ends a session that stands, as part of a transaction.
     pub fn end_step(&self, user: UserId, id: SessionId, now: Timestamp, by: Provenance) -> Result<Step> {
         let (expression, values) = ending(now, by)?;
-        let condition = Condition::new("attribute_exists(id) AND attribute_not_exists(endedAt)");
+        let condition = Self::stands(now, ":now").values(values);
         let condition = condition.name("#change", "change").name("#version", "version").name("#ttl", "ttl");
-        Step::update(&self.table, Self::key(user, id), expression, condition.values(values))
+        Ok(Step::update(&self.table, Self::key(user, id), expression, condition))
     }
 
     /// Ends a session; one that has ended or is not there stays as it is.
     pub async fn end(&self, user: UserId, id: SessionId, now: Timestamp, by: Provenance) -> Result<()> {
-        let (expression, values) = ending(now, by)?;
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Self::key(user, id)))
-            .update_expression(expression)
-            .condition_expression("attribute_exists(id) AND attribute_not_exists(endedAt)")
-            .expression_attribute_names("#change", "change")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_names("#ttl", "ttl")
-            .set_expression_attribute_values(Some(values));
-        conditional::update(update).await.map(drop)
+        match transaction::write(&self.client, vec![self.end_step(user, id, now, by)?]).await? {
+            Written::Committed | Written::Refused(_) => Ok(()),
+        }
     }
 
     /// The sessions of a user, strongly consistent. Among them are dead ones: see [`Session::is_alive`].
@@ -213,32 +204,38 @@ impl Sessions {
         let query = query.key_condition_expression("userId = :userId").projection_expression("userId, id");
         let query = query.expression_attribute_values(":userId", AttributeValue::S(user.to_string()));
         let page = query.consistent_read(true).send().await?;
-        let left = self.remove(page.items.unwrap_or_default()).await?;
-        Ok(left || page.last_evaluated_key.is_some())
+        self.remove(page.items.unwrap_or_default()).await?;
+        Ok(page.last_evaluated_key.is_some())
     }
 
-    /// Removes sessions that are over: it raises no event.
+    /// Removes sessions, which raises no event.
     pub async fn forget(&self, sessions: &[Session]) -> Result<()> {
         for some in sessions.chunks(usize::try_from(REMOVED_AT_ONCE).unwrap_or(1)) {
-            let keys = some.iter().map(|session| Self::key(session.user_id, session.id)).collect();
-            // What is left this time is over the next time too.
-            self.remove(keys).await?;
+            self.remove(some.iter().map(|session| Self::key(session.user_id, session.id)).collect()).await?;
         }
         Ok(())
     }
 
-    /// Removes the sessions of these keys; answers whether DynamoDB left some of them.
-    async fn remove(&self, keys: Vec<Item>) -> Result<bool> {
-        if keys.is_empty() {
-            return Ok(false);
-        }
+    /// Removes the sessions of these keys, a batch of them at most. What DynamoDB leaves is removed again.
+    async fn remove(&self, keys: Vec<Item>) -> Result<()> {
         let delete = |key: Item| -> Result<WriteRequest> {
             let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
             Ok(WriteRequest::builder().delete_request(delete).build())
         };
         let deletes = keys.into_iter().map(delete).collect::<Result<Vec<_>>>()?;
-        let answer = self.client.batch_write_item().request_items(&self.table, deletes).send().await?;
-        Ok(answer.unprocessed_items().is_some_and(|items| !items.is_empty()))
+        if deletes.is_empty() {
+            return Ok(());
+        }
+        let mut rest = std::collections::HashMap::from([(self.table.clone(), deletes)]);
+        for attempt in 0..TRIES {
+            let sent = self.client.batch_write_item().set_request_items(Some(rest)).send().await?;
+            rest = sent.unprocessed_items.unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            pause(attempt).await?;
+        }
+        Err(Error::unavailable("DynamoDB left a part of a batch at every try"))
     }
 
     /// Reads a session and its user, strongly consistent, in one round trip.

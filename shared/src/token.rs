@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// The `typ` of an access token (RFC 9068, section 2.1).
 const TYPE: &str = "at+jwt";
 /// How far two clocks may be apart, in seconds.
-const LEEWAY: i64 = 30;
+pub const LEEWAY: i64 = 30;
 
 /// The claims of an access token (RFC 9068, section 2.2, and the session).
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -26,8 +26,16 @@ pub enum Written {
 pub struct Step {
     table: String,
     key: Item,
-    item: TransactWriteItem,
+    write: Write,
+    condition: Condition,
     refused: Error,
+}
+
+enum Write {
+    Put(Item),
+    Update(String),
+    Delete,
+    Check,
 }
 
 /// What must hold of an item for it to be written.
@@ -59,6 +67,21 @@ impl Condition {
         self
     }
 
+    /// Adds another condition that has to hold too.
+    fn join(&mut self, other: Self) {
+        let differs = |placeholder: &String, value: &AttributeValue| {
+            self.values.get(placeholder).is_some_and(|known| known != value)
+        };
+        debug_assert!(!other.values.iter().any(|(name, value)| differs(name, value)), "a placeholder twice");
+        self.expression = match (self.expression.as_str(), other.expression.as_str()) {
+            (own, "") => own.to_owned(),
+            ("", other) => other.to_owned(),
+            (own, other) => format!("({own}) AND ({other})"),
+        };
+        self.names.extend(other.names);
+        self.values.extend(other.values);
+    }
+
     /// The same with these values.
     #[must_use]
     pub fn values(mut self, values: Item) -> Self {
@@ -76,39 +99,30 @@ impl Condition {
 
 impl Step {
     /// Stores `item`, whose key is `key`, over whatever is there.
-    pub fn put(table: &str, key: Item, item: Item, condition: Condition) -> Result<Self> {
-        let put = Put::builder().table_name(table).set_item(Some(item)).build().map_err(Error::internal)?;
-        Ok(Self::of(table, key, TransactWriteItem::builder().put(put).build(), condition))
+    pub fn put(table: &str, key: Item, item: Item, condition: Condition) -> Self {
+        Self::new(table, key, Write::Put(item), condition)
     }
 
     /// Changes an item as `expression` says; its names and values are those of the condition.
-    pub fn update(table: &str, key: Item, expression: &str, condition: Condition) -> Result<Self> {
-        let update = Update::builder().table_name(table).set_key(Some(key.clone()));
-        let update = update.update_expression(expression).build().map_err(Error::internal)?;
-        Ok(Self::of(table, key, TransactWriteItem::builder().update(update).build(), condition))
+    pub fn update(table: &str, key: Item, expression: &str, condition: Condition) -> Self {
+        Self::new(table, key, Write::Update(expression.to_owned()), condition)
     }
 
     /// Removes an item.
-    pub fn delete(table: &str, key: Item, condition: Condition) -> Result<Self> {
-        let delete = Delete::builder().table_name(table).set_key(Some(key.clone())).build();
-        let item = TransactWriteItem::builder().delete(delete.map_err(Error::internal)?).build();
-        Ok(Self::of(table, key, item, condition))
+    pub fn delete(table: &str, key: Item, condition: Condition) -> Self {
+        Self::new(table, key, Write::Delete, condition)
     }
 
     /// Changes nothing, but holds the transaction to a condition.
-    pub fn check(table: &str, key: Item, condition: Condition) -> Result<Self> {
-        let check = ConditionCheck::builder().table_name(table).set_key(Some(key.clone()));
-        let check = check.condition_expression("").build().map_err(Error::internal)?;
-        Ok(Self::of(table, key, TransactWriteItem::builder().condition_check(check).build(), condition))
+    pub fn check(table: &str, key: Item, condition: Condition) -> Self {
+        Self::new(table, key, Write::Check, condition)
     }
 
-    fn of(table: &str, key: Item, item: TransactWriteItem, condition: Condition) -> Self {
-        let mut step = Self { table: table.to_owned(), key, item, refused: Error::Changed };
-        step.require(condition);
-        step
+    fn new(table: &str, key: Item, write: Write, condition: Condition) -> Self {
+        Self { table: table.to_owned(), key, write, condition, refused: Error::Changed }
     }
 
-    /// The same with what it means that the condition does not hold; [`Error::Changed`] unless this says
+    /// The same with what it means that a condition does not hold; [`Error::Changed`] unless this says
     /// otherwise.
     #[must_use]
     pub fn or(mut self, refused: Error) -> Self {
@@ -116,72 +130,80 @@ impl Step {
         self
     }
 
-    /// The same, held to one more condition with names of its own.
+    /// The same, held to one more condition, whose placeholders are its own or mean the same.
     #[must_use]
     pub fn and(mut self, condition: Condition) -> Self {
         self.require(condition);
         self
     }
 
-    /// Whether the step is about the same item as `other`: a transaction takes one step an item.
+    /// Whether the step is about the item `key` of `table`: a transaction takes one step an item.
     pub(crate) fn is_about(&self, table: &str, key: &Item) -> bool {
         self.table == table && self.key == *key
     }
 
-    /// Holds the step to one more condition, with names of its own.
+    /// Holds the step to one more condition.
     pub(crate) fn require(&mut self, condition: Condition) {
-        macro_rules! join {
-            ($write:expr) => {
-                condition.join(
-                    &mut $write.condition_expression,
-                    &mut $write.expression_attribute_names,
-                    &mut $write.expression_attribute_values,
-                )
-            };
-        }
-        let TransactWriteItem { put, update, delete, condition_check, .. } = &mut self.item;
-        if let Some(put) = put {
-            join!(put);
-        } else if let Some(update) = update {
-            join!(update);
-        } else if let Some(delete) = delete {
-            join!(delete);
-        } else if let Some(check) = condition_check {
-            let mut expression = Some(std::mem::take(&mut check.condition_expression));
-            condition.join(
-                &mut expression,
-                &mut check.expression_attribute_names,
-                &mut check.expression_attribute_values,
-            );
-            check.condition_expression = expression.unwrap_or_default();
-        }
+        self.condition.join(condition);
     }
-}
 
-impl Condition {
-    /// Adds this condition to what a write requires already.
-    fn join(
-        self,
-        expression: &mut Option<String>,
-        names: &mut Option<HashMap<String, String>>,
-        values: &mut Option<Item>,
-    ) {
-        let before = expression.take().filter(|before| !before.is_empty());
-        *expression = match before {
-            Some(before) if self.expression.is_empty() => Some(before),
-            Some(before) => Some(format!("({before}) AND ({})", self.expression)),
-            None => Some(self.expression).filter(|own| !own.is_empty()),
+    /// The step as DynamoDB takes it, and what it means that it is refused.
+    fn into_item(self) -> Result<(TransactWriteItem, Error)> {
+        let Self { table, key, write, condition, refused } = self;
+        let Condition { expression, names, values } = condition;
+        let text = Some(expression).filter(|text| !text.is_empty());
+        // DynamoDB takes none, but not an empty list of them.
+        let names = Some(names).filter(|names| !names.is_empty());
+        let values = Some(values).filter(|values| !values.is_empty());
+        let item = TransactWriteItem::builder();
+        let item = match write {
+            Write::Put(stored) => item.put(
+                Put::builder()
+                    .table_name(table)
+                    .set_item(Some(stored))
+                    .set_condition_expression(text)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(Error::internal)?,
+            ),
+            Write::Update(change) => item.update(
+                Update::builder()
+                    .table_name(table)
+                    .set_key(Some(key))
+                    .update_expression(change)
+                    .set_condition_expression(text)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(Error::internal)?,
+            ),
+            Write::Delete => item.delete(
+                Delete::builder()
+                    .table_name(table)
+                    .set_key(Some(key))
+                    .set_condition_expression(text)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(Error::internal)?,
+            ),
+            Write::Check => item.condition_check(
+                ConditionCheck::builder()
+                    .table_name(table)
+                    .set_key(Some(key))
+                    .set_condition_expression(text)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(Error::internal)?,
+            ),
         };
-        if !self.names.is_empty() {
-            names.get_or_insert_default().extend(self.names);
-        }
-        if !self.values.is_empty() {
-            values.get_or_insert_default().extend(self.values);
-        }
+        Ok((item.build(), refused))
     }
 }
 
-/// Tries of one transaction that others are in the way of.
+/// Tries of one write that others are in the way of.
 pub(crate) const TRIES: u32 = 8;
 /// The longest wait before the second try; each later one may take twice as long.
 const FIRST_WAIT_MS: u64 = 25;
@@ -194,8 +216,8 @@ const FIRST_WAIT_MS: u64 = 25;
 /// twice. After [`TRIES`] the error is `Unavailable`.
 pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
     let token = uuid::Uuid::now_v7().to_string();
-    let (items, mut refusals): (Vec<_>, Vec<_>) =
-        steps.into_iter().map(|step| (step.item, step.refused)).unzip();
+    let steps: Vec<_> = steps.into_iter().map(Step::into_item).collect::<Result<_>>()?;
+    let (items, mut refusals): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
     for attempt in 0..TRIES {
         let request = client.transact_write_items().client_request_token(&token);
         let Err(error) = request.set_transact_items(Some(items.clone())).send().await else {
@@ -222,16 +244,22 @@ pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
     Err(Error::unavailable("the transaction met others at every try"))
 }
 
+/// [`write`] where a refusal is the request's error.
+pub async fn commit(client: &Client, steps: Vec<Step>) -> Result<()> {
+    match write(client, steps).await? {
+        Written::Committed => Ok(()),
+        Written::Refused(refused) => Err(refused),
+    }
+}
+
 /// Reasons to try a transaction again ("None" stands at the items that were not at fault).
 const RETRIED: [&str; 4] =
     ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
 
-/// How often something is read, decided and written before others that write the same are too many.
-const REREADS: u32 = 8;
-
-/// Does `work` again for as long as what it reads changes before it writes ([`Error::Changed`]).
-pub async fn persist<'a, T>(mut work: impl FnMut() -> BoxFuture<'a, Result<T>>) -> Result<T> {
-    for attempt in 0..REREADS {
+/// Does `work` again for as long as what it reads changes before it writes ([`Error::Changed`]), [`TRIES`] times
+/// at most.
+pub async fn retry_changed<'a, T>(mut work: impl FnMut() -> BoxFuture<'a, Result<T>>) -> Result<T> {
+    for attempt in 0..TRIES {
         match work().await {
             Err(Error::Changed) => pause(attempt).await?,
             done => return done,
@@ -240,12 +268,9 @@ pub async fn persist<'a, T>(mut work: impl FnMut() -> BoxFuture<'a, Result<T>>) 
     Err(Error::Changed)
 }
 
-/// Waits before the next try, with full jitter; not after the last.
+/// Waits after the try `attempt`, with full jitter.
 pub(crate) async fn pause(attempt: u32) -> Result<()> {
-    if attempt + 1 == TRIES {
-        return Ok(());
-    }
-    let longest = FIRST_WAIT_MS << attempt;
+    let longest = FIRST_WAIT_MS << attempt.min(TRIES);
     let random = getrandom::u64().map_err(Error::internal)?;
     tokio::time::sleep(Duration::from_millis(random % (longest + 1))).await;
     Ok(())

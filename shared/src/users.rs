@@ -214,12 +214,12 @@ impl Users {
     }
 
     /// The table's name.
-    pub fn table(&self) -> &str {
+    pub(crate) fn table(&self) -> &str {
         &self.table
     }
 
     /// The key of a user.
-    pub fn key(id: UserId) -> Item {
+    pub(crate) fn key(id: UserId) -> Item {
         [("id".to_owned(), AttributeValue::S(id.to_string()))].into()
     }
 
@@ -231,7 +231,7 @@ impl Users {
         Ok(user.filter(|user| user.deleted_at.is_none()))
     }
 
-    /// Reads the users of these ids, at most 100, in their order; one that is not there is left out.
+    /// Reads the users of these ids, at most 100, newest first; one that is not there is left out.
     pub async fn get_all(&self, ids: &[Uuid]) -> Result<Vec<User>> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -258,7 +258,7 @@ impl Users {
     /// Stores a new user, as part of a transaction.
     pub fn insert(&self, user: &User, counters: &Counters) -> Result<[Step; 2]> {
         let condition = Condition::new("attribute_not_exists(id)");
-        Ok([self.put(user, condition)?, counters.add(&counter(listing::shard(user.id.as_bytes())), 1)?])
+        Ok([self.put(user, condition)?, counters.add(&counter(listing::shard(user.id.as_bytes())), 1)])
     }
 
     /// Stores `next` in place of `read`, from which it was made, as part of a transaction. What was written
@@ -273,24 +273,24 @@ impl Users {
     pub fn replace_counted(&self, read: &User, next: &User, counters: &Counters) -> Result<Vec<Step>> {
         let mut steps = vec![self.replace(read, next)?];
         match (read.is_active_admin(), next.is_active_admin()) {
-            (true, false) => steps.push(counters.take_but_last(ADMINS)?.or(Error::LastAdmin)),
-            (false, true) => steps.push(counters.add(ADMINS, 1)?),
+            (true, false) => steps.push(counters.take_but_last(ADMINS).or(Error::LastAdmin)),
+            (false, true) => steps.push(counters.add(ADMINS, 1)),
             _ => {}
         }
         if read.deleted_at.is_none() && next.deleted_at.is_some() {
-            steps.push(counters.add(&counter(listing::shard(read.id.as_bytes())), -1)?);
+            steps.push(counters.add(&counter(listing::shard(read.id.as_bytes())), -1));
         }
         Ok(steps)
     }
 
     fn put(&self, user: &User, condition: Condition) -> Result<Step> {
         let item = serde_dynamo::to_item(user).map_err(Error::internal)?;
-        Step::put(&self.table, Self::key(user.id), item, condition)
+        Ok(Step::put(&self.table, Self::key(user.id), item, condition))
     }
 
     /// Holds a transaction to the user being active and no session having been ended for all since
     /// `auth_version` was read.
-    pub fn check_may_log_in(&self, id: UserId, auth_version: u64) -> Result<Step> {
+    pub fn check_may_log_in(&self, id: UserId, auth_version: u64) -> Step {
         Step::check(&self.table, Self::key(id), Self::may_log_in(auth_version))
     }
 

@@ -347,10 +347,16 @@ impl TestApp {
         eventually(kind, PATIENCE, look).await
     }
 
-    /// Waits until the work that was under way is done: an account made now has its mail.
+    /// Waits until the work that was under way is done: what each stream tells now, it tells last, and so with
+    /// the queues behind.
     pub(crate) async fn settle(&self) {
         let account = self.register().await;
         self.wait_for_mail(&account.email, PATIENCE).await;
+        let refresh = self.login(&account).await.refresh;
+        assert_eq!(self.post(LOGOUT, &json!({"refreshToken": refresh})).await.status, 204);
+        self.wait_for_event(&account, "auth.logged_out").await;
+        assert_eq!(self.post(FORGOT_PASSWORD, &json!({"email": account.email})).await.status, 202);
+        self.token_in_mail(&account.email, "Password Reset Request", 1).await;
     }
 
     pub(crate) async fn advance_clock(&self, seconds: u32) {

@@ -287,6 +287,23 @@ async fn me_answers_with_the_callers_account_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jwks_shows_the_public_keys_that_verify_tokens_and_nothing_secret() {
+    let app = TestApp::start().await;
+    let answer = app.get("/.well-known/jwks.json").await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("application/json")));
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=3600"));
+    let keys = answer.json()["keys"].as_array().unwrap().clone();
+    assert!((2..=3).contains(&keys.len()), "previous, current and next");
+    for key in &keys {
+        assert_eq!(members(key), ["alg", "crv", "kid", "kty", "use", "x"]);
+    }
+    let token = app.login(&app.register().await).await.access;
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    assert!(keys.iter().any(|key| key["kid"] == header["kid"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn me_asks_for_a_token() {
     let app = TestApp::start().await;
     let answer = app.get(ME).await;

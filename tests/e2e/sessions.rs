@@ -48,10 +48,9 @@ async fn refresh_of_one_token_a_hundred_times_at_once_moves_the_session_by_one()
     let first = app.login(&account).await;
     let answers = join_all((0..100).map(|_| app.try_refresh(&first.refresh))).await;
     let mut successors = BTreeSet::new();
-    for answer in answers.iter().filter(|answer| answer.status == 200) {
+    for answer in &answers {
         successors.insert(Tokens::of(answer).refresh);
     }
-    assert!(answers.iter().all(|answer| [200, 503].contains(&answer.status.as_u16())));
     assert_eq!(successors.len(), 1, "one and the same successor");
 
     // The counter is what a token says after its 32 bytes of ids.

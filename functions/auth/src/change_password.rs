@@ -45,26 +45,26 @@ impl Endpoint for ChangePassword {
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
         let Change { current, wanted } = request.json()?;
         let origin = request.origin();
-        let user = &caller.account().await?.user;
+        let user = caller.user().await?;
         let password = wanted.of("newPassword", &user.name, &user.email)?;
         let credential = self.own.check(&user.email, current, &origin.source_ip).await?;
         let hash = password::hash(password).await?;
-        transaction::persist(|| Box::pin(self.set(&caller, &credential, &hash, origin))).await?;
+        transaction::retry_changed(|| Box::pin(self.set(&caller, &credential, &hash, origin))).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }
 
 impl ChangePassword {
     async fn set(&self, caller: &SignedIn, read: &Credential, hash: &Hash, origin: &Origin) -> Result<()> {
-        let user = caller.look().await?.user;
+        let user = caller.user_now().await?;
         let now = self.clock.now();
         let mut next = user.next(now, origin.by(&user.id, "change-password"));
         next.password_changed(now);
         let steps = vec![
             self.users.replace(&user, &next)?,
-            self.own.credentials.set_password(read, hash)?,
+            self.own.credentials.set_password(read, hash),
             // A link that was asked for before, by whoever, sets no password after this.
-            self.tokens.revoke(user.id, Purpose::ResetPassword)?,
+            self.tokens.revoke(user.id, Purpose::ResetPassword),
         ];
         caller.write(steps).await
     }

@@ -45,9 +45,9 @@ impl Endpoint for DeleteMe {
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
         let Confirmed { password } = request.json()?;
         let origin = request.origin();
-        let user = &caller.account().await?.user;
+        let user = caller.user().await?;
         let credential = self.own.check(&user.email, password, &origin.source_ip).await?;
-        transaction::persist(|| Box::pin(self.delete(&caller, &credential, origin))).await?;
+        transaction::retry_changed(|| Box::pin(self.delete(&caller, &credential, origin))).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }
@@ -55,12 +55,12 @@ impl Endpoint for DeleteMe {
 impl DeleteMe {
     /// The account and its address go at once; what else was the user's follows from the event.
     async fn delete(&self, caller: &SignedIn, credential: &Credential, origin: &Origin) -> Result<()> {
-        let user = caller.look().await?.user;
+        let user = caller.user_now().await?;
         let now = self.clock.now();
         let mut next = user.next(now, origin.by(&user.id, "delete-me"));
         next.delete(now);
         let mut steps = self.users.replace_counted(&user, &next, &self.counters)?;
-        steps.push(self.own.credentials.remove(credential)?);
+        steps.push(self.own.credentials.remove(credential));
         caller.write(steps).await
     }
 }

@@ -47,9 +47,9 @@ impl Endpoint for ListSessions {
 
     async fn handle(&self, caller: SignedIn, _: Request) -> Result<Response> {
         let of_user = self.sessions.of_user(caller.user_id());
-        let (account, mut sessions) = try_join(caller.account(), of_user).await?;
+        let (user, mut sessions) = try_join(caller.user(), of_user).await?;
         let now = self.clock.now();
-        sessions.retain(|session| session.is_alive(&account.user, now));
+        sessions.retain(|session| session.is_alive(user, now));
         sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
         let shown = sessions.iter().map(|session| Shown {
             id: session.id,

@@ -15,7 +15,7 @@ use shared::request::Origin;
 use shared::sessions::{Session, Sessions};
 use shared::time::Timestamp;
 use shared::token::Issuer;
-use shared::transaction::{self, Written};
+use shared::transaction;
 use shared::users::{self, Status, User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
@@ -95,7 +95,7 @@ impl Endpoint for Login {
             Verified::Rehashed(hash) => self.credentials.rehash(credential, hash).await,
             _ => Ok(()),
         };
-        for tidied in [counted, rehashed, self.trim(&session, user, now).await] {
+        for tidied in [counted, rehashed, self.trim(user, now).await] {
             if let Err(error) = tidied {
                 tracing::warn!(cause = error.cause(), "not tidied up after a login");
             }
@@ -108,25 +108,22 @@ impl Login {
     /// Stores the session. A login that races a new password, a suspension or a logout of all sessions loses.
     async fn begin(&self, session: &Session, user: &User, credential: &Credential) -> Result<()> {
         let steps = vec![
-            self.sessions.insert(session)?,
-            self.users.check_may_log_in(user.id, user.auth_version)?,
-            self.credentials.check_unchanged(credential)?,
+            self.sessions.insert(session)?.or(Error::LoginFailed),
+            self.users.check_may_log_in(user.id, user.auth_version).or(Error::LoginFailed),
+            self.credentials.check_unchanged(credential).or(Error::LoginFailed),
         ];
-        match transaction::write(&self.dynamodb, steps).await? {
-            Written::Committed => Ok(()),
-            Written::Refused(_) => Err(Error::LoginFailed),
-        }
+        transaction::commit(&self.dynamodb, steps).await
     }
 
     /// Removes what is over, and the oldest sessions where there are too many. It looks after the new one is
-    /// stored, so that of logins side by side the last to look sees all.
-    async fn trim(&self, session: &Session, user: &User, now: Timestamp) -> Result<()> {
+    /// stored, so that of logins side by side the last to look sees all, and all choose the same.
+    async fn trim(&self, user: &User, now: Timestamp) -> Result<()> {
         let sessions = self.sessions.of_user(user.id).await?;
         let (mut removed, mut live): (Vec<_>, Vec<_>) =
-            sessions.into_iter().partition(|other| other.is_over(user.auth_version, now));
+            sessions.into_iter().partition(|session| session.is_over(user.auth_version, now));
         let surplus = live.len().saturating_sub(SESSIONS_MAX);
-        live.retain(|other| other.id != session.id);
-        live.sort_by_key(|other| other.created_at);
+        // Ids sort by the time that they were made.
+        live.sort_by_key(|session| *session.id.as_bytes());
         removed.extend(live.into_iter().take(surplus));
         self.sessions.forget(&removed).await
     }

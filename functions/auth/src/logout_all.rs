@@ -29,14 +29,14 @@ impl Endpoint for LogoutAll {
     }
 
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
-        transaction::persist(|| Box::pin(self.end_all(&caller, request.origin()))).await?;
+        transaction::retry_changed(|| Box::pin(self.end_all(&caller, request.origin()))).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }
 
 impl LogoutAll {
     async fn end_all(&self, caller: &SignedIn, origin: &Origin) -> Result<()> {
-        let user = caller.look().await?.user;
+        let user = caller.user_now().await?;
         let now = self.clock.now();
         let mut next = user.next(now, origin.by(&user.id, "logout-all"));
         next.end_sessions();

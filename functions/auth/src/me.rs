@@ -22,6 +22,6 @@ impl Endpoint for Me {
     }
 
     async fn handle(&self, caller: SignedIn, _: Request) -> Result<Response> {
-        Response::json(StatusCode::OK, &Shown::of(&caller.account().await?.user))
+        Response::json(StatusCode::OK, &Shown::of(caller.user().await?))
     }
 }

@@ -9,7 +9,7 @@ use shared::request::Origin;
 use shared::sessions::{Ended, Session, Sessions};
 use shared::time::Timestamp;
 use shared::token::{Issuer, Presented, RefreshClaim, RefreshTokens, Standing, TokenPair};
-use shared::transaction::{self, Written};
+use shared::transaction;
 use shared::users::{User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
@@ -50,7 +50,7 @@ impl Endpoint for Refresh {
     async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
         let Exchange { refresh_token } = request.json()?;
         let claim = self.tokens.open(&refresh_token.0).ok_or(Error::InvalidRefreshToken)?;
-        let pair = transaction::persist(|| Box::pin(self.exchange(&claim, request.origin()))).await?;
+        let pair = transaction::retry_changed(|| Box::pin(self.exchange(&claim, request.origin()))).await?;
         Response::json(StatusCode::OK, &pair)
     }
 }
@@ -93,11 +93,9 @@ impl Refresh {
             change: origin.by(&user.id, "refresh"),
             ..session.clone()
         };
-        let may_log_in = self.users.check_may_log_in(user.id, user.auth_version)?;
+        let may_log_in = self.users.check_may_log_in(user.id, user.auth_version);
         let steps = vec![self.sessions.replace(session, &next)?, may_log_in];
-        match transaction::write(&self.dynamodb, steps).await? {
-            Written::Committed => self.issuer.issue(&next, &user.roles, now),
-            Written::Refused(refused) => Err(refused),
-        }
+        transaction::commit(&self.dynamodb, steps).await?;
+        self.issuer.issue(&next, &user.roles, now)
     }
 }

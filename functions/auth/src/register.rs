@@ -13,7 +13,7 @@ use shared::id::UserId;
 use shared::limits::{Limit, Limits, network};
 use shared::password::{self, NewPassword};
 use shared::text::Name;
-use shared::transaction::{self, Written};
+use shared::transaction;
 use shared::users::{User, Users};
 use shared::{Function, Init, Request, Response, Result, input};
 
@@ -73,10 +73,7 @@ impl Endpoint for Register {
         // The credential's condition is what makes an address unique.
         let mut steps = vec![self.credentials.insert(&credential)?];
         steps.extend(self.users.insert(&user, &self.counters)?);
-        match transaction::write(&self.dynamodb, steps).await? {
-            Written::Committed => {}
-            Written::Refused(refused) => return Err(refused),
-        }
+        transaction::commit(&self.dynamodb, steps).await?;
 
         let body = Registered { id: user.id, name: &user.name, email: &user.email };
         Ok(Response::json(StatusCode::CREATED, &body)?.header(header::LOCATION, "/api/v1/auth/me"))

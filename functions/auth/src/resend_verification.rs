@@ -29,7 +29,7 @@ impl Endpoint for ResendVerification {
 
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
         let origin = request.origin();
-        let user = &caller.account().await?.user;
+        let user = caller.user().await?;
         self.limits.request(&origin.source_ip).await?;
         // A mail too many, or one that would verify what is verified, is accepted and not sent.
         if !user.email_verified && self.limits.mail(Purpose::VerifyEmail, &user.email).await? {

@@ -12,7 +12,7 @@ use shared::one_time::{Claim, Links, OneTimeTokens, Purpose};
 use shared::password::{self, Hash, Wanted};
 use shared::request::Origin;
 use shared::token::Presented;
-use shared::transaction::{self, Written};
+use shared::transaction;
 use shared::users::Users;
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
@@ -62,7 +62,8 @@ impl Endpoint for ResetPassword {
         let password = wanted.of("newPassword", &user.name, &user.email)?;
         let (hash, credential) = join(password::hash(password), self.credentials.get(&user.email)).await;
         let (hash, credential) = (hash?, credential?.ok_or(Error::InvalidOneTimeToken)?);
-        transaction::persist(|| Box::pin(self.set(&claim, &credential, &hash, request.origin()))).await?;
+        transaction::retry_changed(|| Box::pin(self.set(&claim, &credential, &hash, request.origin())))
+            .await?;
         // Whoever guessed before locks nobody out now.
         if let Err(error) = self.counts.restart(&credential, &request.origin().source_ip).await {
             tracing::warn!(cause = error.cause(), "attempts not cleared after a reset");
@@ -78,14 +79,11 @@ impl ResetPassword {
         let mut next = user.next(now, origin.by(&user.id, "reset-password"));
         next.password_changed(now);
         let steps = vec![
-            self.tokens.spend(claim, now)?,
+            self.tokens.spend(claim, now),
             self.users.replace(&user, &next)?,
             // Changed meanwhile: the link was for the password before.
-            self.credentials.set_password(read, hash)?.or(Error::InvalidOneTimeToken),
+            self.credentials.set_password(read, hash).or(Error::InvalidOneTimeToken),
         ];
-        match transaction::write(&self.dynamodb, steps).await? {
-            Written::Committed => Ok(()),
-            Written::Refused(refused) => Err(refused),
-        }
+        transaction::commit(&self.dynamodb, steps).await
     }
 }

@@ -36,9 +36,9 @@ impl Endpoint for UpdateMe {
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
         let Changes { name } = request.json()?;
         let user = match name {
-            None => caller.account().await?.user.clone(),
+            None => caller.user().await?.clone(),
             Some(name) => {
-                transaction::persist(|| Box::pin(self.rename(&caller, &name, request.origin()))).await?
+                transaction::retry_changed(|| Box::pin(self.rename(&caller, &name, request.origin()))).await?
             }
         };
         Response::json(StatusCode::OK, &Shown::of(&user))
@@ -47,7 +47,7 @@ impl Endpoint for UpdateMe {
 
 impl UpdateMe {
     async fn rename(&self, caller: &SignedIn, name: &Name, origin: &Origin) -> Result<User> {
-        let user = caller.look().await?.user;
+        let user = caller.user_now().await?;
         let change = origin.by(&user.id, "update-me");
         let next = User { name: name.as_str().to_owned(), ..user.next(self.clock.now(), change) };
         caller.write(vec![self.users.replace(&user, &next)?]).await?;

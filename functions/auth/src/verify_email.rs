@@ -8,7 +8,7 @@ use shared::function::Endpoint;
 use shared::one_time::{Claim, Links, OneTimeTokens, Purpose};
 use shared::request::Origin;
 use shared::token::Presented;
-use shared::transaction::{self, Written};
+use shared::transaction;
 use shared::users::{User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
@@ -45,7 +45,7 @@ impl Endpoint for VerifyEmail {
     async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
         let Given { token } = request.json()?;
         let claim = self.links.open(Purpose::VerifyEmail, &token.0)?;
-        transaction::persist(|| Box::pin(self.verify(&claim, request.origin()))).await?;
+        transaction::retry_changed(|| Box::pin(self.verify(&claim, request.origin()))).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }
@@ -55,10 +55,7 @@ impl VerifyEmail {
         let user = self.users.get(claim.user_id).await?.ok_or(Error::InvalidOneTimeToken)?;
         let now = self.clock.now();
         let next = User { email_verified: true, ..user.next(now, origin.by(&user.id, "verify-email")) };
-        let steps = vec![self.tokens.spend(claim, now)?, self.users.replace(&user, &next)?];
-        match transaction::write(&self.dynamodb, steps).await? {
-            Written::Committed => Ok(()),
-            Written::Refused(refused) => Err(refused),
-        }
+        let steps = vec![self.tokens.spend(claim, now), self.users.replace(&user, &next)?];
+        transaction::commit(&self.dynamodb, steps).await
     }
 }

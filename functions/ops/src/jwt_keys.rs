@@ -21,7 +21,9 @@ use shared::clock::Clock;
 use shared::function::Operation;
 use shared::id::derived;
 use shared::keys::{Generations, MacKey, PrivateKey};
+use shared::one_time::LONGEST_LIFETIME;
 use shared::time::Timestamp;
+use shared::token::LEEWAY;
 use shared::{Error, Function, Init, Result};
 
 /// `ops-jwt-keys`.
@@ -29,9 +31,6 @@ pub static FUNCTION: Function = Function::event::<JwtKeys>("ops-jwt-keys");
 
 /// How long making keys may take: there has to be time left to answer CloudFormation.
 const GIVE_UP: Duration = Duration::from_secs(18);
-/// How long a link in a mail may live, and two clocks be apart, in seconds.
-const LONGEST_LINK: i64 = 24 * 3600;
-const LEEWAY: i64 = 30;
 
 /// What making keys needs.
 pub struct JwtKeys {
@@ -80,7 +79,7 @@ impl Operation for JwtKeys {
             signing_secret: init.text("SIGNING_SECRET_ARN"),
             refresh_secret: init.text("REFRESH_SECRET_ARN"),
             links_secret: init.text("LINKS_SECRET_ARN"),
-            longest_token: tokens.max(LONGEST_LINK) + LEEWAY,
+            longest_token: tokens.max(LONGEST_LIFETIME) + LEEWAY,
         }
     }
 

@@ -29,7 +29,7 @@ impl Accounts {
         change: impl Fn(&mut User) + Sync,
     ) -> Result<User> {
         let try_once = || self.try_once(admin, request, reason, &change);
-        transaction::persist(|| Box::pin(try_once())).await
+        transaction::retry_changed(|| Box::pin(try_once())).await
     }
 
     async fn try_once(

@@ -10,7 +10,7 @@ use shared::email::Email;
 use shared::event::Provenance;
 use shared::function::Operation;
 use shared::id::UserId;
-use shared::transaction::{self, Written};
+use shared::transaction;
 use shared::users::{Role, Roles, Users};
 use shared::{Error, Function, Init, Result};
 
@@ -57,7 +57,7 @@ impl Operation for GrantRole {
 
     async fn run(&self, Grant { email, role }: Grant) -> Result<Granted> {
         let credential = self.credentials.get(&email).await?.ok_or(Error::NotFound("User"))?;
-        transaction::persist(|| Box::pin(self.grant(credential.user_id, role))).await
+        transaction::retry_changed(|| Box::pin(self.grant(credential.user_id, role))).await
     }
 }
 
@@ -76,9 +76,7 @@ impl GrantRole {
         next.roles = Roles::sorted(&[next.roles.as_slice(), &[role]].concat());
         next.end_sessions();
         let steps = self.users.replace_counted(&user, &next, &self.counters)?;
-        match transaction::write(&self.dynamodb, steps).await? {
-            Written::Committed => Ok(Granted { id, roles: next.roles }),
-            Written::Refused(refused) => Err(refused),
-        }
+        transaction::commit(&self.dynamodb, steps).await?;
+        Ok(Granted { id, roles: next.roles })
     }
 }

@@ -1,5 +1,6 @@
 //! Which events follow from a change: a pure function for each entity.
 
+use serde::de::DeserializeOwned;
 use shared::Result;
 use shared::attempts::Counted;
 use shared::event::{Entity, Event, Fact, session_key};
@@ -20,28 +21,21 @@ impl Table {
     /// The events that follow from `change`. A removed item raises nothing: whatever ends does so by an
     /// update first.
     pub(super) fn events(&self, change: &Change) -> Result<Vec<Event>> {
-        if change.new.is_none() {
-            return Ok(Vec::new());
+        match self {
+            Self::Users => of(change, user),
+            Self::Sessions => of(change, session),
+            Self::OneTimeTokens => of(change, one_time_token),
+            Self::Attempts => of(change, attempt),
         }
-        Ok(match self {
-            Self::Users => match change.images()? {
-                (old, Some(new)) => user(old.as_ref(), &new),
-                (_, None) => Vec::new(),
-            },
-            Self::Sessions => match change.images()? {
-                (old, Some(new)) => session(old.as_ref(), &new),
-                (_, None) => Vec::new(),
-            },
-            Self::OneTimeTokens => match change.images()? {
-                (old, Some(new)) => one_time_token(old.as_ref(), &new),
-                (_, None) => Vec::new(),
-            },
-            Self::Attempts => match change.images()? {
-                (Some(old), Some(new)) => attempt(&old, &new),
-                _ => Vec::new(),
-            },
-        })
     }
+}
+
+fn of<T: DeserializeOwned>(change: &Change, events: fn(Option<&T>, &T) -> Vec<Event>) -> Result<Vec<Event>> {
+    if change.new.is_none() {
+        return Ok(Vec::new());
+    }
+    let (old, new) = change.images()?;
+    Ok(new.map_or_else(Vec::new, |new| events(old.as_ref(), &new)))
 }
 
 fn user(old: Option<&User>, new: &User) -> Vec<Event> {
@@ -107,9 +101,9 @@ fn one_time_token(old: Option<&OneTimeToken>, new: &OneTimeToken) -> Vec<Event> 
     vec![Event::raised(&entity, made, &new.change, fact)]
 }
 
-fn attempt(old: &Counted, new: &Counted) -> Vec<Event> {
-    match (new.user_id, &new.change) {
-        (Some(user_id), Some(change)) if new.failures > old.failures => {
+fn attempt(old: Option<&Counted>, new: &Counted) -> Vec<Event> {
+    match (old, new.user_id, &new.change) {
+        (Some(old), Some(user_id), Some(change)) if new.failures > old.failures => {
             vec![Event::raised(&new.entity(), new.failed_at(), change, Fact::LoginFailed { user_id })]
         }
         _ => Vec::new(),

@@ -117,10 +117,14 @@ fn a_failed_attempt_raises_an_event_where_there_is_an_account() {
         .unwrap()
     };
     let known = Some(user_id);
-    let events = attempt(&counted(0, 7, None), &counted(1, 8, known));
+    let events = attempt(Some(&counted(0, 7, None)), &counted(1, 8, known));
     assert_eq!(kinds(&events), ["auth.login_failed"]);
-    assert_ne!(events[0].id, attempt(&counted(1, 8, known), &counted(2, 9, known))[0].id);
-    assert_eq!(kinds(&attempt(&counted(0, 7, None), &counted(1, 8, None))), [""; 0], "nobody's");
-    assert_eq!(kinds(&attempt(&counted(1, 8, known), &counted(1, 8, known))), [""; 0], "a reservation");
-    assert_eq!(kinds(&attempt(&counted(5, 8, known), &counted(0, 99, known))), [""; 0], "a count begun anew");
+    assert_ne!(events[0].id, attempt(Some(&counted(1, 8, known)), &counted(2, 9, known))[0].id);
+    assert_eq!(kinds(&attempt(Some(&counted(0, 7, None)), &counted(1, 8, None))), [""; 0], "nobody's");
+    assert_eq!(kinds(&attempt(Some(&counted(1, 8, known)), &counted(1, 8, known))), [""; 0], "a reservation");
+    assert_eq!(
+        kinds(&attempt(Some(&counted(5, 8, known)), &counted(0, 99, known))),
+        [""; 0],
+        "a count begun anew"
+    );
 }
