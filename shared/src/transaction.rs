@@ -244,7 +244,7 @@ pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
     Err(Error::unavailable("the transaction met others at every try"))
 }
 
-/// [`write`] where a refusal is the request's error.
+/// [`write()`] where a refusal is the request's error.
 pub async fn commit(client: &Client, steps: Vec<Step>) -> Result<()> {
     match write(client, steps).await? {
         Written::Committed => Ok(()),

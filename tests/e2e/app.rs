@@ -182,6 +182,11 @@ impl TestApp {
         Ok(Self { bundle: Some(bundle), ..app })
     }
 
+    /// The port of an API on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a URL with a port")
+    }
+
     /// Stops a bundle of the test's own.
     pub(crate) async fn stop(self) {
         if let Some(bundle) = self.bundle {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::app::{PATIENCE, TestApp, skipped};
+use crate::app::{PATIENCE, TestApp, USERS, skipped};
 
 /// A running `local`. Dropping it kills it.
 pub(crate) struct Program {
@@ -190,6 +190,33 @@ async fn everything_listens_on_loopback_only() {
     for address in listening {
         // 127.x.y.z as the kernel writes it on a little-endian machine.
         assert!(address[6..].starts_with("7F:"), "{address} is not loopback");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_makes_the_first_admin_of_a_running_bundle() {
+    let program = Program::start(&["--memory"]).await;
+    let port = program.app.port().to_string();
+    let grant = async |email: &str, role: &str, port: &str| {
+        let mut command = local(&["grant-role", email, role, "--port", port]);
+        let Output { status, stdout, stderr } = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+        (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    };
+    let account = program.app.register().await;
+    let (done, said) = grant(&account.email, "admin", &port).await;
+    assert!(done && said.contains("admin"), "{said}");
+    let token = program.app.login(&account).await.access;
+    assert_eq!(program.app.get_as(&token, USERS).await.status, 200);
+
+    for (email, role, port, names) in [
+        ("nobody@example.com", "admin", port.as_str(), "nobody@example.com"),
+        ("nobody", "admin", &port, "nobody"),
+        (&account.email, "root", &port, "root"),
+        // Nothing listens at port 1.
+        (&account.email, "admin", "1", "cargo run"),
+    ] {
+        let (done, said) = grant(email, role, port).await;
+        assert!(!done && said.contains(names) && !said.contains("panicked"), "{email} {role} {port}: {said}");
     }
 }
 

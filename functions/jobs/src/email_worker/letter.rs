@@ -25,7 +25,7 @@ impl Letter {
     /// register somebody else's address under a name of their making.
     fn addressee(name: &str) -> &str {
         let is_link = |word: &str| {
-            let mut labels = word.split('.').rev();
+            let mut labels = word.trim_end_matches('.').split('.').rev();
             let last = labels.next().unwrap_or_default();
             labels.next().is_some() && last.chars().filter(|c| c.is_alphanumeric()).count() > 1
         };
