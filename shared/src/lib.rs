@@ -38,6 +38,7 @@ pub mod log;
 pub mod one_time;
 pub mod page;
 pub mod password;
+pub mod profile;
 pub mod receipts;
 pub mod request;
 pub mod response;

@@ -2,7 +2,6 @@
 
 use shared::Function;
 
-mod account;
 pub mod change_password;
 pub mod delete_me;
 pub mod end_session;

@@ -3,9 +3,8 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::function::Endpoint;
+use shared::profile::Profile;
 use shared::{Function, Init, Request, Response, Result};
-
-use crate::account::Shown;
 
 /// `auth-me`.
 pub static FUNCTION: Function = Function::http::<Me>("auth-me");
@@ -22,6 +21,6 @@ impl Endpoint for Me {
     }
 
     async fn handle(&self, caller: SignedIn, _: Request) -> Result<Response> {
-        Response::json(StatusCode::OK, &Shown::of(caller.user().await?))
+        Response::json(StatusCode::OK, &Profile::of(caller.user().await?))
     }
 }

@@ -4,13 +4,12 @@ use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
 use shared::function::Endpoint;
+use shared::profile::Profile;
 use shared::request::Origin;
 use shared::text::Name;
 use shared::transaction;
 use shared::users::{User, Users};
 use shared::{Function, Init, Request, Response, Result, input};
-
-use crate::account::Shown;
 
 /// `auth-update-me`.
 pub static FUNCTION: Function = Function::http::<UpdateMe>("auth-update-me");
@@ -41,7 +40,7 @@ impl Endpoint for UpdateMe {
                 transaction::retry_changed(|| Box::pin(self.rename(&caller, &name, request.origin()))).await?
             }
         };
-        Response::json(StatusCode::OK, &Shown::of(&user))
+        Response::json(StatusCode::OK, &Profile::of(&user))
     }
 }
 

@@ -1,15 +1,16 @@
-//! What users are shown of their own account.
+//! What a user is shown of an account.
 
 use serde::Serialize;
-use shared::email::Email;
-use shared::id::UserId;
-use shared::time::Timestamp;
-use shared::users::{Role, User};
 
-/// An account, as its owner sees it.
+use crate::email::Email;
+use crate::id::UserId;
+use crate::time::Timestamp;
+use crate::users::{Role, User};
+
+/// An account, as its owner sees it; admins see more.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Shown<'a> {
+pub struct Profile<'a> {
     id: UserId,
     name: &'a str,
     email: &'a Email,
@@ -19,8 +20,9 @@ pub(crate) struct Shown<'a> {
     updated_at: Timestamp,
 }
 
-impl<'a> Shown<'a> {
-    pub(crate) fn of(user: &'a User) -> Self {
+impl<'a> Profile<'a> {
+    /// What is shown of `user`.
+    pub fn of(user: &'a User) -> Self {
         Self {
             id: user.id,
             name: &user.name,
