@@ -24,6 +24,7 @@ use crate::id::UserId;
 use crate::init::Init;
 use crate::limits::{Limit, Limits, network};
 use crate::time::Timestamp;
+use crate::transaction::number;
 use crate::{Error, Result};
 
 /// How long an account's count is kept after its last attempt, in seconds.
@@ -143,8 +144,9 @@ fn hashed(parts: &[&str]) -> String {
 }
 
 impl Attempts {
-    /// Reads `ATTEMPTS_TABLE`, `LIMITS_TABLE`, `LOGIN_FREE_ATTEMPTS`, `LOGIN_FIRST_DELAY_SECONDS`, `LOGIN_LONGEST_DELAY_SECONDS`,
-    /// `LOGIN_FAILURES_PER_ADDRESS`, `LOGIN_ADDRESS_WINDOW_SECONDS` and `TRUSTED_ADDRESS_SECONDS`.
+    /// Reads `ATTEMPTS_TABLE`, `LIMITS_TABLE`, `LOGIN_FREE_ATTEMPTS`, `LOGIN_FIRST_DELAY_SECONDS`,
+    /// `LOGIN_LONGEST_DELAY_SECONDS`, `LOGIN_FAILURES_PER_ADDRESS`, `LOGIN_ADDRESS_WINDOW_SECONDS` and
+    /// `TRUSTED_ADDRESS_SECONDS`.
     pub fn init(init: &mut Init) -> Self {
         Self {
             counts: Counts::init(init),
@@ -247,10 +249,8 @@ impl Attempts {
     }
 
     fn delayed(&self, known: &Counted, extends: bool, now: Timestamp) -> UpdateItemFluentBuilder {
-        // This attempt is the one after the delay that began with the last: the next delay is twice as long.
-        let doubled = u32::try_from(known.attempts + 1 - self.free).unwrap_or(u32::MAX);
-        let delay = 1i64.checked_shl(doubled).unwrap_or(i64::MAX).saturating_mul(self.first_delay);
-        self.another(known, extends, now, delay.min(self.longest_delay))
+        let delay = delay_after(known.attempts + 1 - self.free, self.first_delay, self.longest_delay);
+        self.another(known, extends, now, delay)
             .condition_expression("attempts = :known")
             .expression_attribute_values(":known", number(known.attempts))
     }
@@ -358,11 +358,27 @@ impl Counts {
     }
 }
 
+/// How long to wait after the attempt `past` the free ones, in seconds: twice as long after each.
+fn delay_after(past: i64, first: i64, longest: i64) -> i64 {
+    // Far beyond any limit, and short of the sign.
+    let doublings = past.clamp(0, 40);
+    (1i64 << doublings).saturating_mul(first).min(longest)
+}
+
 /// Whether a count is there and has not expired, removed or not.
 fn is_open(counted: Option<&Counted>, now: Timestamp) -> bool {
     counted.is_some_and(|counted| counted.ttl > now.seconds())
 }
 
-fn number(number: i64) -> AttributeValue {
-    AttributeValue::N(number.to_string())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_doubles_up_to_the_longest_and_stays_there() {
+        let delays: Vec<i64> = (0..12).map(|past| delay_after(past, 1, 900)).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+        assert!((10..1_000).all(|past| delay_after(past, 1, 900) == 900), "however many there were");
+        assert_eq!(delay_after(i64::MAX, i64::MAX, 900), 900);
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
-use crate::transaction::{Item, pause};
+use crate::transaction::{Item, pause_before};
 use crate::{Error, Result};
 
 /// How often what DynamoDB left unread is asked for.
@@ -29,6 +29,7 @@ pub async fn get(
     let mut read = Read::new();
     let mut rest: HashMap<_, _> = wanted.into_iter().collect();
     for attempt in 0..TRIES {
+        pause_before(attempt).await?;
         let answer = client.batch_get_item().set_request_items(Some(rest)).send().await?;
         for (table, items) in answer.responses.unwrap_or_default() {
             read.entry(table).or_default().extend(items);
@@ -37,7 +38,6 @@ pub async fn get(
         if rest.is_empty() {
             return Ok(read);
         }
-        pause(attempt).await?;
     }
     Err(Error::unavailable("DynamoDB left a part of a batch unread at every try"))
 }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
 use crate::Result;
-use crate::transaction::{Item, TRIES, pause};
+use crate::transaction::{Item, TRIES, pause_before};
 
 /// What became of a conditional write.
 pub enum Conditional {
@@ -22,12 +22,14 @@ pub enum Conditional {
 
 /// Sends an update.
 pub async fn update(update: UpdateItemFluentBuilder) -> Result<Conditional> {
-    for attempt in 1..TRIES {
+    for attempt in 0..TRIES - 1 {
+        pause_before(attempt).await?;
         match update.clone().send().await {
-            Err(error) if meets_a_transaction(&error) => pause(attempt).await?,
+            Err(error) if meets_a_transaction(&error) => {}
             sent => return updated(sent.map(drop)),
         }
     }
+    pause_before(TRIES - 1).await?;
     updated(update.send().await.map(drop))
 }
 
@@ -43,12 +45,14 @@ fn updated(sent: Result<(), SdkError<UpdateItemError>>) -> Result<Conditional> {
 
 /// Sends a put.
 pub async fn put(put: PutItemFluentBuilder) -> Result<Conditional> {
-    for attempt in 1..TRIES {
+    for attempt in 0..TRIES - 1 {
+        pause_before(attempt).await?;
         match put.clone().send().await {
-            Err(error) if meets_a_transaction(&error) => pause(attempt).await?,
+            Err(error) if meets_a_transaction(&error) => {}
             sent => return stored(sent.map(drop)),
         }
     }
+    pause_before(TRIES - 1).await?;
     stored(put.send().await.map(drop))
 }
 

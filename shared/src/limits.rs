@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::clock::Clock;
 use crate::conditional::{self, Conditional};
 use crate::init::Init;
+use crate::transaction::number;
 use crate::{Error, Result};
 
 /// How often a window is looked at before it is taken to be full.
@@ -109,10 +110,6 @@ impl Limits {
 
 fn id(limit: Limit, whom: &str) -> String {
     format!("{}#{whom}", limit.what)
-}
-
-fn number(number: i64) -> AttributeValue {
-    AttributeValue::N(number.to_string())
 }
 
 /// What an address counts as: itself, or the /64 of an IPv6 one, which is what one customer gets.

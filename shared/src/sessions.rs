@@ -9,7 +9,7 @@ use crate::event::{Entity, Provenance};
 use crate::id::{SessionId, UserId};
 use crate::init::Init;
 use crate::time::Timestamp;
-use crate::transaction::{self, Condition, Item, Step, TRIES, Written, pause};
+use crate::transaction::{self, Condition, Item, Step, TRIES, Written, pause_before};
 use crate::users::{Status, User, Users};
 use crate::{Error, Result};
 
@@ -228,12 +228,12 @@ impl Sessions {
         }
         let mut rest = std::collections::HashMap::from([(self.table.clone(), deletes)]);
         for attempt in 0..TRIES {
+            pause_before(attempt).await?;
             let sent = self.client.batch_write_item().set_request_items(Some(rest)).send().await?;
             rest = sent.unprocessed_items.unwrap_or_default();
             if rest.is_empty() {
                 return Ok(());
             }
-            pause(attempt).await?;
         }
         Err(Error::unavailable("DynamoDB left a part of a batch at every try"))
     }

@@ -13,6 +13,11 @@ use crate::{Error, Result};
 /// An item's key, or all of an item.
 pub type Item = HashMap<String, AttributeValue>;
 
+/// A number as DynamoDB takes it.
+pub(crate) fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
 /// How a transaction ended.
 #[derive(Debug)]
 pub enum Written {
@@ -219,6 +224,7 @@ pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
     let steps: Vec<_> = steps.into_iter().map(Step::into_item).collect::<Result<_>>()?;
     let (items, mut refusals): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
     for attempt in 0..TRIES {
+        pause_before(attempt).await?;
         let request = client.transact_write_items().client_request_token(&token);
         let Err(error) = request.set_transact_items(Some(items.clone())).send().await else {
             return Ok(Written::Committed);
@@ -231,13 +237,11 @@ pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
                 if let Some(place) = failed.filter(|place| *place < refusals.len()) {
                     return Ok(Written::Refused(refusals.swap_remove(place)));
                 }
-                if codes.iter().all(|code| RETRIED.contains(code)) {
-                    pause(attempt).await?;
-                    continue;
+                if !codes.iter().all(|code| RETRIED.contains(code)) {
+                    return Err(Error::internal(format!("transaction cancelled: {codes:?}")));
                 }
-                return Err(Error::internal(format!("transaction cancelled: {codes:?}")));
             }
-            Some(TransactWriteItemsError::TransactionInProgressException(_)) => pause(attempt).await?,
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
             _ => return Err(error.into()),
         }
     }
@@ -260,17 +264,19 @@ const RETRIED: [&str; 4] =
 /// at most.
 pub async fn retry_changed<'a, T>(mut work: impl FnMut() -> BoxFuture<'a, Result<T>>) -> Result<T> {
     for attempt in 0..TRIES {
+        pause_before(attempt).await?;
         match work().await {
-            Err(Error::Changed) => pause(attempt).await?,
+            Err(Error::Changed) => {}
             done => return done,
         }
     }
     Err(Error::Changed)
 }
 
-/// Waits after the try `attempt`, with full jitter.
-pub(crate) async fn pause(attempt: u32) -> Result<()> {
-    let longest = FIRST_WAIT_MS << attempt.min(TRIES);
+/// Waits before the try `attempt`, with full jitter; the first one, 0, waits for nothing.
+pub(crate) async fn pause_before(attempt: u32) -> Result<()> {
+    let Some(earlier) = attempt.checked_sub(1) else { return Ok(()) };
+    let longest = FIRST_WAIT_MS << earlier.min(TRIES);
     let random = getrandom::u64().map_err(Error::internal)?;
     tokio::time::sleep(Duration::from_millis(random % (longest + 1))).await;
     Ok(())
