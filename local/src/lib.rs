@@ -23,8 +23,15 @@ use shared::Function;
 
 /// Every function of every domain.
 pub fn functions() -> impl Iterator<Item = &'static Function> {
-    [auth::FUNCTIONS, events::FUNCTIONS, jobs::FUNCTIONS, ops::FUNCTIONS, users::FUNCTIONS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        auth::FUNCTIONS,
+        events::FUNCTIONS,
+        jobs::FUNCTIONS,
+        ops::FUNCTIONS,
+        products::FUNCTIONS,
+        users::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }

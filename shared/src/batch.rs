@@ -1,14 +1,15 @@
-//! Reading several items at once.
+//! Reading and writing several items at once.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
+use futures_util::stream::{self, TryStreamExt as _};
 
 use crate::transaction::{Item, pause_before};
 use crate::{Error, Result};
 
-/// How often what DynamoDB left unread is asked for.
+/// How often what DynamoDB left undone is asked for.
 const TRIES: u32 = 5;
 
 /// What was read, by table.
@@ -40,4 +41,39 @@ pub async fn get(
         }
     }
     Err(Error::unavailable("DynamoDB left a part of a batch unread at every try"))
+}
+
+/// Items of one `BatchWriteItem` call at most
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
+const WRITES: usize = 25;
+/// Calls under way at once.
+const AT_ONCE: usize = 8;
+
+/// Writes and removes items of one table, each of them once, in no order. What DynamoDB leaves undone is done again.
+pub async fn write(client: &Client, table: &str, put: Vec<Item>, remove: Vec<Item>) -> Result<()> {
+    let puts = put.into_iter().map(|item| {
+        let put = PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal)?;
+        Ok(WriteRequest::builder().put_request(put).build())
+    });
+    let removals = remove.into_iter().map(|key| {
+        let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+        Ok(WriteRequest::builder().delete_request(delete).build())
+    });
+    let writes: Vec<WriteRequest> = puts.chain(removals).collect::<Result<_>>()?;
+    let batches: Vec<Vec<WriteRequest>> = writes.chunks(WRITES).map(<[_]>::to_vec).collect();
+    let calls = batches.into_iter().map(|batch| Ok(write_batch(client, table, batch)));
+    stream::iter(calls).try_for_each_concurrent(AT_ONCE, |call| call).await
+}
+
+async fn write_batch(client: &Client, table: &str, batch: Vec<WriteRequest>) -> Result<()> {
+    let mut rest = HashMap::from([(table.to_owned(), batch)]);
+    for attempt in 0..TRIES {
+        pause_before(attempt).await?;
+        let answer = client.batch_write_item().set_request_items(Some(rest)).send().await?;
+        rest = answer.unprocessed_items.unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Error::unavailable("DynamoDB left a part of a batch unwritten at every try"))
 }

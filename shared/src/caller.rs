@@ -10,14 +10,15 @@
 //! a dead session, without a round trip of its own.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_dynamodb::Client;
 use tokio::sync::OnceCell;
 
 use crate::clock::Clock;
 use crate::id::{SessionId, UserId};
+use crate::idempotency::Claim;
 use crate::init::Init;
 use crate::request::Request;
 use crate::sessions::Sessions;
@@ -25,7 +26,7 @@ use crate::time::Timestamp;
 use crate::token::{Claims, Verifier};
 use crate::transaction::{self, Condition, Item, Step, Written};
 use crate::users::{Role, User, Users};
-use crate::{Error, Result};
+use crate::{Error, Response, Result};
 
 /// Whom an endpoint lets in: what the template's view is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,7 @@ pub struct SignedIn {
     now: Timestamp,
     read: Arc<OnceCell<User>>,
     held: Arc<AtomicBool>,
+    claim: Arc<OnceLock<Claim>>,
 }
 
 /// A user with a session and the role `admin`.
@@ -107,6 +109,7 @@ impl SignedIn {
             now,
             read: Arc::default(),
             held: Arc::default(),
+            claim: Arc::default(),
         })
     }
 
@@ -144,7 +147,27 @@ impl SignedIn {
     /// user or session takes the condition along.
     ///
     /// A step that was refused is the error that it says, but [`Error::InvalidAccessToken`] comes before it.
-    pub async fn write(&self, mut steps: Vec<Step>) -> Result<()> {
+    ///
+    /// Of a request that is repeated under its `Idempotency-Key` and has been written before, nothing is written.
+    pub async fn write(&self, steps: Vec<Step>) -> Result<()> {
+        self.write_once(steps, None).await
+    }
+
+    /// [`write`](Self::write) where it is known by then what will be answered: it is kept in the same transaction
+    /// for repetitions of the request.
+    pub async fn write_and_answer(&self, steps: Vec<Step>, answer: Response) -> Result<Response> {
+        self.write_once(steps, Some(&answer)).await.map(|()| answer)
+    }
+
+    async fn write_once(&self, mut steps: Vec<Step>, answer: Option<&Response>) -> Result<()> {
+        let token = match self.claim.get() {
+            Some(claim) if claim.done => return Ok(()),
+            Some(claim) => {
+                steps.push(claim.effect(answer)?);
+                claim.next_token()
+            }
+            None => uuid::Uuid::now_v7(),
+        };
         let Guard { sessions, users, client, .. } = &*self.guard;
         let (user, session) = (self.user_id(), self.session_id());
         hold(&mut steps, users.table(), Users::key(user), Users::may_log_in(self.auth_version()));
@@ -154,9 +177,12 @@ impl SignedIn {
             Sessions::key(user, session),
             Sessions::stands(self.now, ":callerNow"),
         );
-        match transaction::write(client, steps).await? {
+        match transaction::write_as(client, token, steps).await? {
             Written::Committed => {
                 self.held.store(true, Ordering::Relaxed);
+                if let (Some(claim), Some(_)) = (self.claim.get(), answer) {
+                    claim.answered.store(true, Ordering::Relaxed);
+                }
                 Ok(())
             }
             Written::Refused(refused) => {
@@ -165,6 +191,16 @@ impl SignedIn {
                 Err(refused)
             }
         }
+    }
+
+    /// Whether its token says that it is an admin: true for as long as its session stands.
+    pub fn is_admin(&self) -> bool {
+        self.claims.roles.contains(&Role::Admin)
+    }
+
+    /// The claim of the request's `Idempotency-Key`, which its transaction takes along.
+    pub(crate) fn claim(&self) -> &OnceLock<Claim> {
+        &self.claim
     }
 
     /// Sees to it that the session stands, unless a transaction has held to it.
@@ -193,6 +229,13 @@ impl Caller for Anyone {
 
     fn session(&self) -> Option<SignedIn> {
         None
+    }
+}
+
+impl Visitor {
+    /// Whether it is an admin who asks.
+    pub fn is_admin(&self) -> bool {
+        self.0.as_ref().is_some_and(SignedIn::is_admin)
     }
 }
 
@@ -242,7 +285,7 @@ impl Caller for Admin {
     async fn admit(guard: &Arc<Guard>, request: &Request) -> Result<Self> {
         let caller = <SignedIn as Caller>::admit(guard, request).await?;
         // The token's roles are the user's for as long as the session stands: a change of roles ends it.
-        if !caller.claims.roles.contains(&Role::Admin) {
+        if !caller.is_admin() {
             caller.confirm().await?;
             return Err(Error::Forbidden);
         }

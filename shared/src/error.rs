@@ -57,6 +57,23 @@ pub enum Error {
         /// When to try again.
         seconds: i64,
     },
+    /// There is less in stock than was to be taken.
+    #[error("{requested} of {available} in stock")]
+    InsufficientStock {
+        /// How much there was.
+        available: i64,
+        /// How much was to be taken.
+        requested: i64,
+    },
+    /// The `Idempotency-Key` has been used for another request.
+    #[error("idempotency key reused")]
+    IdempotencyKeyReused,
+    /// The first request of this `Idempotency-Key` is still under way.
+    #[error("the first request of this idempotency key is under way")]
+    IdempotencyInProgress,
+    /// What is there is no version that `If-Match` names.
+    #[error("precondition failed")]
+    PreconditionFailed,
     /// The only active admin there is would be none any more.
     #[error("the last active admin")]
     LastAdmin,
@@ -111,6 +128,12 @@ pub struct Members<'a> {
     /// Every field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<&'a [FieldError]>,
+    /// How much there is in stock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available: Option<i64>,
+    /// How much was to be taken from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<i64>,
 }
 
 impl Error {
@@ -143,6 +166,16 @@ impl Error {
             Self::LoginFailed => (401, "INVALID_CREDENTIALS", "The credentials are not valid"),
             Self::WrongPassword => (400, "INVALID_CREDENTIALS", "The password is not right"),
             Self::InvalidOneTimeToken => (400, "INVALID_TOKEN", "The link is not valid"),
+            Self::InsufficientStock { .. } => (409, "INSUFFICIENT_STOCK", "There is not enough in stock"),
+            Self::IdempotencyKeyReused => {
+                (422, "IDEMPOTENCY_KEY_REUSED", "The idempotency key belongs to another request")
+            }
+            Self::IdempotencyInProgress => {
+                (409, "IDEMPOTENCY_IN_PROGRESS", "The first request with this key is under way")
+            }
+            Self::PreconditionFailed => {
+                (412, "PRECONDITION_FAILED", "It is not the version that was expected")
+            }
             Self::LastAdmin => (409, "LAST_ADMIN", "The last admin has to stay"),
             Self::TooManyRequests { .. } => (429, "TOO_MANY_REQUESTS", "Too many attempts"),
             Self::NotFound(_) => (404, "NOT_FOUND", "Not found"),
@@ -177,6 +210,16 @@ impl Error {
                 "The link is invalid, expired, used or replaced by a newer one".to_owned()
             }
             Self::TooManyRequests { seconds } => format!("Too many attempts. Try again in {seconds} s"),
+            Self::InsufficientStock { available, .. } => {
+                format!("Insufficient stock. Available: {available}")
+            }
+            Self::IdempotencyKeyReused => {
+                "This Idempotency-Key was sent with another body. Use a new one for a new request".to_owned()
+            }
+            Self::IdempotencyInProgress => {
+                "A request with this Idempotency-Key is still under way. Try again in a moment".to_owned()
+            }
+            Self::PreconditionFailed => "It has changed: read it again, and send its new ETag".to_owned(),
             Self::LastAdmin => "The last active admin cannot be demoted, suspended or deleted".to_owned(),
             Self::NotFound(what) => format!("{what} not found"),
             Self::MethodNotAllowed(allow) => format!("This path allows {allow}"),
@@ -194,7 +237,12 @@ impl Error {
     /// The members that this error adds to its problem document.
     pub fn members(&self) -> Members<'_> {
         match self {
-            Self::InvalidType(errors) | Self::Validation(errors) => Members { errors: Some(errors) },
+            Self::InvalidType(errors) | Self::Validation(errors) => {
+                Members { errors: Some(errors), ..Members::default() }
+            }
+            Self::InsufficientStock { available, requested } => {
+                Members { available: Some(*available), requested: Some(*requested), ..Members::default() }
+            }
             _ => Members::default(),
         }
     }
@@ -209,7 +257,7 @@ impl Error {
             Self::MethodNotAllowed(allow) => Some((http::header::ALLOW, allow.clone())),
             Self::Busy { seconds } => Some((http::header::RETRY_AFTER, seconds.to_string())),
             Self::TooManyRequests { seconds } => Some((http::header::RETRY_AFTER, seconds.to_string())),
-            Self::Changed | Self::NoReply(_) | Self::Unavailable(_) => {
+            Self::Changed | Self::NoReply(_) | Self::Unavailable(_) | Self::IdempotencyInProgress => {
                 Some((http::header::RETRY_AFTER, "1".to_owned()))
             }
             Self::MalformedJson(_)
@@ -222,6 +270,9 @@ impl Error {
             | Self::InvalidOneTimeToken
             | Self::EmailAlreadyRegistered
             | Self::LastAdmin
+            | Self::InsufficientStock { .. }
+            | Self::IdempotencyKeyReused
+            | Self::PreconditionFailed
             | Self::PayloadTooLarge(_)
             | Self::UnsupportedMediaType(_)
             | Self::Internal(_) => None,

@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use crate::email::Email;
 use crate::function::{Label, Message};
-use crate::id::{SessionId, UserId, derived};
+use crate::id::{ProductId, SessionId, UserId, derived};
 use crate::time::Timestamp;
 use crate::users::{Role, Status};
+use crate::{Error, Result};
 
 /// EventBridge's `Source` of every event.
 pub const SOURCE: &str = "arcana";
@@ -115,11 +116,43 @@ pub enum Fact {
         /// Whose account.
         user_id: UserId,
     },
+    /// The catalogue has a new product.
+    #[serde(rename = "product.created")]
+    ProductCreated {
+        /// Which product.
+        product_id: ProductId,
+    },
+    /// Something of a product is otherwise than its stock alone.
+    #[serde(rename = "product.updated")]
+    ProductUpdated {
+        /// Which product.
+        product_id: ProductId,
+    },
+    /// A product left the catalogue.
+    #[serde(rename = "product.deleted")]
+    ProductDeleted {
+        /// Which product.
+        product_id: ProductId,
+    },
+    /// The last of a product is gone.
+    #[serde(rename = "product.out_of_stock")]
+    OutOfStock {
+        /// Which product.
+        product_id: ProductId,
+    },
+    /// A product has become scarce.
+    #[serde(rename = "product.low_stock")]
+    LowStock {
+        /// Which product.
+        product_id: ProductId,
+        /// How many are left.
+        stock: i64,
+    },
 }
 
 impl Fact {
     /// Every [`kind`](Self::kind) that there is.
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 17] = [
         "auth.user_registered",
         "auth.login_success",
         "auth.login_failed",
@@ -132,6 +165,11 @@ impl Fact {
         "user.roles_changed",
         "user.status_changed",
         "user.deleted",
+        "product.created",
+        "product.updated",
+        "product.deleted",
+        "product.out_of_stock",
+        "product.low_stock",
     ];
 
     /// EventBridge's `DetailType`.
@@ -149,11 +187,16 @@ impl Fact {
             Self::RolesChanged { .. } => "user.roles_changed",
             Self::StatusChanged { .. } => "user.status_changed",
             Self::UserDeleted { .. } => "user.deleted",
+            Self::ProductCreated { .. } => "product.created",
+            Self::ProductUpdated { .. } => "product.updated",
+            Self::ProductDeleted { .. } => "product.deleted",
+            Self::OutOfStock { .. } => "product.out_of_stock",
+            Self::LowStock { .. } => "product.low_stock",
         }
     }
 
-    /// Whose account it is about.
-    pub fn user_id(&self) -> UserId {
+    /// Whose account it is about; that it is about none is a defect of what led it here.
+    pub fn user_id(&self) -> Result<UserId> {
         match self {
             Self::UserRegistered { user_id, .. }
             | Self::LoginSuccess { user_id }
@@ -166,7 +209,12 @@ impl Fact {
             | Self::LoggedOut { user_id, .. }
             | Self::RolesChanged { user_id, .. }
             | Self::StatusChanged { user_id, .. }
-            | Self::UserDeleted { user_id } => *user_id,
+            | Self::UserDeleted { user_id } => Ok(*user_id),
+            Self::ProductCreated { .. }
+            | Self::ProductUpdated { .. }
+            | Self::ProductDeleted { .. }
+            | Self::OutOfStock { .. }
+            | Self::LowStock { .. } => Err(Error::internal("an event about no account")),
         }
     }
 }

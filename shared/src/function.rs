@@ -62,6 +62,8 @@ pub enum Kind {
         access: Access,
         /// Whether it changes anything.
         writes: bool,
+        /// Whether it takes an `Idempotency-Key`.
+        keyed: bool,
     },
     /// An SQS queue.
     Queue,
@@ -80,6 +82,9 @@ pub trait Endpoint: Sized + Send + Sync + 'static {
     /// Whether it changes anything: every method but `GET` does. A signed-in caller then writes through
     /// [`SignedIn::write`](crate::caller::SignedIn::write).
     const WRITES: bool;
+    /// Whether a signed-in caller may repeat a request under an `Idempotency-Key`: every POST and PATCH outside
+    /// `/auth`. Its answer is kept for a day and so must hold no secret.
+    const KEYED: bool = false;
 
     /// Takes what the endpoint needs.
     fn init(init: &mut Init) -> Self;
@@ -143,7 +148,7 @@ impl Function {
     pub const fn http<E: Endpoint>(name: &'static str) -> Self {
         Self {
             name,
-            kind: Kind::Http { access: <E::Caller as Caller>::ACCESS, writes: E::WRITES },
+            kind: Kind::Http { access: <E::Caller as Caller>::ACCESS, writes: E::WRITES, keyed: E::KEYED },
             start: |init| Box::new(http::Http::<E>::new(init)),
         }
     }

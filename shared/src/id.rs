@@ -82,6 +82,8 @@ ids! {
     UserId
     /// Which login of a user.
     SessionId
+    /// Which product of the catalogue.
+    ProductId
 }
 
 #[cfg(test)]

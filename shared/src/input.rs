@@ -54,6 +54,23 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The error of a body whose field `name` has this fault.
+    pub fn at(self, name: &str) -> Error {
+        let place = Place::Pointer(pointer(name));
+        match self {
+            Self::Type(wanted) => {
+                let detail = format!("must be a {wanted}").into();
+                Error::InvalidType(vec![FieldError { place, code: "INVALID_VALUE", detail }])
+            }
+            Self::Invalid(rules) => {
+                let of = |(code, detail)| FieldError { place: place.clone(), code, detail };
+                Error::Validation(rules.into_iter().map(of).collect())
+            }
+        }
+    }
+}
+
 /// A type that can stand as a field of a JSON body.
 pub trait Field: Sized {
     /// Reads the field's value, or says all that is wrong with it.
@@ -73,6 +90,49 @@ impl<T: Field> Field for Option<T> {
 
     fn absent() -> Result<Self, Fault> {
         Ok(None)
+    }
+}
+
+/// A field of a change: absent leaves things as they are, `null` or an empty text clears them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// It stays as it is.
+    Keep,
+    /// There is to be none.
+    Clear,
+    /// It is to be this.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// What a new thing has by it.
+    pub fn set(self) -> Option<T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+
+    /// What a thing that had `old` has by it.
+    pub fn apply<O>(self, old: Option<O>, into: impl FnOnce(T) -> O) -> Option<O> {
+        match self {
+            Self::Keep => old,
+            Self::Clear => None,
+            Self::Set(value) => Some(into(value)),
+        }
+    }
+}
+
+impl<T: Field> Field for Patch<T> {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        if raw.is_null() || raw.string().is_ok_and(|text| text.trim().is_empty()) {
+            return Ok(Self::Clear);
+        }
+        T::read(raw).map(Self::Set)
+    }
+
+    fn absent() -> Result<Self, Fault> {
+        Ok(Self::Keep)
     }
 }
 
@@ -100,17 +160,32 @@ impl Raw<'_> {
         }
     }
 
-    /// The value as a whole number.
+    /// Whether the value is JSON's `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Json(value, _) if value.get() == "null")
+    }
+
+    /// The value as a whole number; one that is beyond 64 bits is out of range.
     pub fn integer(&self) -> Result<i64, Fault> {
+        let text = self.number()?;
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(match self {
+                Self::Json(..) => Fault::Type("whole number"),
+                Self::Text(_) => Fault::invalid("INVALID_FORMAT", "must be a whole number"),
+            });
+        }
+        text.parse().map_err(|_| Fault::invalid("OUT_OF_RANGE", "is beyond any limit"))
+    }
+
+    /// The value as a number, as it was written; in a query, whatever stands there.
+    pub fn number(&self) -> Result<&str, Fault> {
         match self {
-            Self::Json(value, _) => {
-                serde_json::from_str(value.get()).map_err(|_| Fault::Type("whole number"))
+            Self::Json(value, _) if !value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+                Err(Fault::Type("number"))
             }
-            Self::Text(text) => {
-                let digits = text.strip_prefix('-').unwrap_or(text);
-                let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok());
-                number.flatten().ok_or_else(|| Fault::invalid("INVALID_FORMAT", "must be a whole number"))
-            }
+            Self::Json(value, _) => Ok(value.get()),
+            Self::Text(text) => Ok(text),
         }
     }
 

@@ -3,14 +3,15 @@
 //! Read it in this order:
 //!
 //! 1. the vocabulary, types that are parsed once at the edge: [`text`], [`email`], [`password`],
-//!    [`id`], [`time`];
+//!    [`id`], [`time`], [`money`];
 //! 2. the entities and where they are stored: [`users`], [`sessions`], [`credentials`],
-//!    [`one_time`] tokens, [`receipts`]; what limits their use: [`attempts`], [`limits`]; how they are counted
+//!    [`one_time`] tokens, [`products`], [`receipts`]; what limits their use: [`attempts`], [`limits`]; how they are counted
 //!    and listed: [`counters`], [`listing`], [`page`];
 //! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
 //!    (what a client holds), [`keys`] (what signs it);
 //! 4. the function runtime: [`function`] (the five entry kinds), [`init`] (configuration and
-//!    clients, read once), [`request`], [`response`], [`mod@input`], [`caller`] and [`error`].
+//!    clients, read once), [`request`], [`response`], [`mod@input`], [`caller`] and [`error`];
+//!    what HTTP asks of every endpoint: [`precondition`], [`idempotency`].
 //!
 //! A binary is three lines: it calls [`run`] with its [`Function`].
 
@@ -28,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod function;
 pub mod id;
+pub mod idempotency;
 pub mod init;
 pub mod input;
 pub mod job;
@@ -35,9 +37,12 @@ pub mod keys;
 pub mod limits;
 pub mod listing;
 pub mod log;
+pub mod money;
 pub mod one_time;
 pub mod page;
 pub mod password;
+pub mod precondition;
+pub mod products;
 pub mod profile;
 pub mod receipts;
 pub mod request;

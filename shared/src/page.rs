@@ -10,9 +10,11 @@ use crate::{Error, Request, Result, cursor, input};
 const FURTHEST: u64 = 10_000;
 
 /// How many items a page has: 1 to 100, and 10 unless the client says otherwise.
+#[derive(Clone, Copy)]
 pub struct Size(pub usize);
 
 /// The number of a page, from 0.
+#[derive(Clone, Copy)]
 pub struct Number(pub u64);
 
 /// Which page a client asks for.
@@ -25,6 +27,8 @@ pub struct Page {
     pub skip: usize,
     /// The item that it follows, if a cursor leads to it.
     pub after: Option<Uuid>,
+    /// The list that it is of, in its cursors.
+    list: String,
 }
 
 /// A page as it is answered.
@@ -55,40 +59,52 @@ impl Field for Number {
 }
 
 input! {
-    struct Parameters { page: Option<Number>, size: Option<Size>, cursor: Option<String> }
+    /// What every list takes.
+    pub struct Parameters { page: Option<Number>, size: Option<Size>, cursor: Option<String> }
 }
 
 impl Page {
-    /// Reads `page`, `size` and `cursor` of a request for `list`.
+    /// Reads `page`, `size` and `cursor` of a request for `list` that takes nothing else.
     pub fn read(request: &Request, list: &str) -> Result<Self> {
         let Parameters { page, size, cursor } = request.query()?;
+        Self::of(page, size, cursor.as_deref(), list)
+    }
+
+    /// The page of `list` that `page` and `size` or `cursor` and `size` ask for.
+    pub fn of(
+        page: Option<Number>,
+        size: Option<Size>,
+        cursor: Option<&str>,
+        list: impl Into<String>,
+    ) -> Result<Self> {
+        let list = list.into();
         let size = size.map_or(10, |size| size.0);
         let mut faults = Vec::new();
         let mut fault = |name: &str, code, detail: &'static str| {
             faults.push(FieldError { place: Place::Parameter(name.to_owned()), code, detail: detail.into() });
         };
-        let number = page.as_ref().map_or(0, |page| page.0);
+        let number = page.map_or(0, |page| page.0);
         let skip = number.saturating_mul(size as u64);
         if page.is_some() && cursor.is_some() {
             fault("page", "NOT_ALLOWED", "must not stand beside cursor");
         } else if skip > FURTHEST {
             fault("page", "OUT_OF_RANGE", "is too far: page * size must be at most 10000, use cursor");
         }
-        let after = cursor.as_ref().and_then(|cursor| cursor::read(list, cursor));
+        let after = cursor.and_then(|cursor| cursor::read(&list, cursor));
         if cursor.is_some() && after.is_none() {
             fault("cursor", "INVALID_VALUE", "is no cursor of this list");
         }
         if !faults.is_empty() {
             return Err(Error::Validation(faults));
         }
-        Ok(Self { number, size, skip: usize::try_from(skip).unwrap_or_default(), after })
+        Ok(Self { number, size, skip: usize::try_from(skip).unwrap_or_default(), after, list })
     }
 
     /// The page's ids out of one more than it has room for, and where the next one begins.
-    pub fn cut(&self, list: &str, mut ids: Vec<Uuid>) -> (Vec<Uuid>, Option<String>) {
+    pub fn cut(&self, mut ids: Vec<Uuid>) -> (Vec<Uuid>, Option<String>) {
         let more = ids.len() > self.size;
         ids.truncate(self.size);
-        let next = ids.last().filter(|_| more).map(|last| cursor::write(list, *last));
+        let next = ids.last().filter(|_| more).map(|last| cursor::write(&self.list, *last));
         (ids, next)
     }
 

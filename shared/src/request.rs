@@ -8,8 +8,9 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{RequestExt as _, aws_lambda_events};
 
 use crate::event::Provenance;
-use crate::id::{SessionId, UserId};
+use crate::id::{ProductId, SessionId, UserId};
 use crate::input::{Body, Input, Query, Source};
+use crate::precondition::IfMatch;
 use crate::{Error, Result};
 
 /// The largest JSON body, in bytes.
@@ -64,6 +65,16 @@ impl Request {
         self.http.path_parameters_ref().and_then(|parameters| parameters.first(name)).map(ToOwned::to_owned)
     }
 
+    /// Its body, as it came.
+    pub fn body(&self) -> &[u8] {
+        self.http.body()
+    }
+
+    /// Which versions its sender is ready to change.
+    pub fn if_match(&self) -> IfMatch {
+        IfMatch::of(self.headers())
+    }
+
     /// The user that `{id}` in the route's path names; what is no id is nobody's.
     pub fn user_id(&self) -> Result<UserId> {
         let id = self.path_parameter("id").and_then(|id| id.parse().ok());
@@ -74,6 +85,12 @@ impl Request {
     pub fn session_id(&self) -> Result<SessionId> {
         let id = self.path_parameter("id").and_then(|id| id.parse().ok());
         id.ok_or(Error::NotFound("Session"))
+    }
+
+    /// The product that `{id}` in the route's path names; what is no id is none.
+    pub fn product_id(&self) -> Result<ProductId> {
+        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
+        id.ok_or(Error::NotFound("Product"))
     }
 
     /// The bearer token, if an `Authorization` header was sent (RFC 6750, section 2.1).

@@ -5,9 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use lambda_http::aws_lambda_events;
 use serde::Serialize;
 
-use crate::Error;
 use crate::error::Members;
 use crate::request::Origin;
+use crate::{Error, Request, precondition};
 
 /// An HTTP response: status, headers and a text body. It has no `Debug`: the body may hold tokens.
 pub struct Response {
@@ -80,6 +80,25 @@ impl Response {
             response = response.header(name, &value);
         }
         response
+    }
+
+    /// A JSON response with an entity tag, or 304 where the sender of `request` has it already.
+    pub fn tagged(request: &Request, version: u64, body: &impl Serialize) -> crate::Result<Self> {
+        let etag = precondition::etag(version);
+        if precondition::not_modified(request.headers(), &etag) {
+            return Ok(Self::empty(StatusCode::NOT_MODIFIED).header(header::ETAG, &etag));
+        }
+        Ok(Self::json(StatusCode::OK, body)?.header(header::ETAG, &etag))
+    }
+
+    /// The value of a header, if it has it.
+    pub(crate) fn header_text(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body, if it has one.
+    pub(crate) fn body(&self) -> Option<&str> {
+        self.body.as_deref()
     }
 
     /// The HTTP status.

@@ -1,10 +1,10 @@
-//! Short human text: names.
+//! Human text: names, categories, descriptions.
 
 use serde::Serialize;
 
 use crate::input::{Fault, Field, Raw};
 
-/// A person's name: 1 to 255 characters, trimmed, without control characters.
+/// The name of a person or a thing: 1 to 255 characters, trimmed, without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);
@@ -25,6 +25,50 @@ impl Field for Name {
     }
 }
 
+/// The name of a category: 1 to 100 characters, trimmed, without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Category(String);
+
+impl Category {
+    /// The longest name, in characters.
+    pub const MAX: usize = 100;
+
+    /// The category's name.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl Field for Category {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        Ok(Self(line(&raw.string()?, Self::MAX)?))
+    }
+}
+
+/// What a thing is like: 1 to 10,000 characters, trimmed, of several lines maybe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Description(String);
+
+impl Description {
+    /// The longest description, in characters.
+    pub const MAX: usize = 10_000;
+
+    /// The description's text.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl Field for Description {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        let text = raw.string()?;
+        let is_forbidden = |c: char| is_unsendable(c) && !matches!(c, '\n' | '\r' | '\t');
+        Ok(Self(bounded(&text, Self::MAX, is_forbidden)?))
+    }
+}
+
 /// Whether a character has no business in a line of text: control characters, and the two that no message of
 /// a queue may have, however it is written
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
@@ -37,6 +81,10 @@ pub fn is_unsendable(c: char) -> bool {
 /// A control character (NUL, CR, LF ...) is refused rather than removed: it has no business in a
 /// name, and it is how a header is forged.
 pub fn line(text: &str, max: usize) -> Result<String, Fault> {
+    bounded(text, max, is_unsendable)
+}
+
+fn bounded(text: &str, max: usize, is_forbidden: impl Fn(char) -> bool) -> Result<String, Fault> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Fault::invalid("TOO_SHORT", "must not be empty"));
@@ -44,7 +92,7 @@ pub fn line(text: &str, max: usize) -> Result<String, Fault> {
     if text.chars().count() > max {
         return Err(Fault::invalid("TOO_LONG", format!("must have at most {max} characters")));
     }
-    if text.chars().any(is_unsendable) {
+    if text.chars().any(is_forbidden) {
         return Err(Fault::invalid("INVALID_FORMAT", "must not contain control characters"));
     }
     Ok(text.to_owned())

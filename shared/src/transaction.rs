@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
+};
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::{Error, Result};
 
@@ -33,8 +37,18 @@ pub struct Step {
     key: Item,
     write: Write,
     condition: Condition,
-    refused: Error,
+    refused: Refusal,
 }
+
+/// What it means that a step's condition does not hold.
+enum Refusal {
+    /// Always this.
+    Is(Error),
+    /// It depends on the item that is there.
+    By(Judge),
+}
+
+type Judge = Box<dyn FnOnce(Option<&Item>) -> Error + Send>;
 
 enum Write {
     Put(Item),
@@ -124,14 +138,21 @@ impl Step {
     }
 
     fn new(table: &str, key: Item, write: Write, condition: Condition) -> Self {
-        Self { table: table.to_owned(), key, write, condition, refused: Error::Changed }
+        Self { table: table.to_owned(), key, write, condition, refused: Refusal::Is(Error::Changed) }
     }
 
     /// The same with what it means that a condition does not hold; [`Error::Changed`] unless this says
     /// otherwise.
     #[must_use]
     pub fn or(mut self, refused: Error) -> Self {
-        self.refused = refused;
+        self.refused = Refusal::Is(refused);
+        self
+    }
+
+    /// The same with what that means by the item that is there instead.
+    #[must_use]
+    pub fn or_by(mut self, refused: impl FnOnce(Option<&Item>) -> Error + Send + 'static) -> Self {
+        self.refused = Refusal::By(Box::new(refused));
         self
     }
 
@@ -153,13 +174,17 @@ impl Step {
     }
 
     /// The step as DynamoDB takes it, and what it means that it is refused.
-    fn into_item(self) -> Result<(TransactWriteItem, Error)> {
+    fn into_item(self) -> Result<(TransactWriteItem, Refusal)> {
         let Self { table, key, write, condition, refused } = self;
         let Condition { expression, names, values } = condition;
         let text = Some(expression).filter(|text| !text.is_empty());
         // DynamoDB takes none, but not an empty list of them.
         let names = Some(names).filter(|names| !names.is_empty());
         let values = Some(values).filter(|values| !values.is_empty());
+        let told = match refused {
+            Refusal::Is(_) => ReturnValuesOnConditionCheckFailure::None,
+            Refusal::By(_) => ReturnValuesOnConditionCheckFailure::AllOld,
+        };
         let item = TransactWriteItem::builder();
         let item = match write {
             Write::Put(stored) => item.put(
@@ -169,6 +194,7 @@ impl Step {
                     .set_condition_expression(text)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(told)
                     .build()
                     .map_err(Error::internal)?,
             ),
@@ -180,6 +206,7 @@ impl Step {
                     .set_condition_expression(text)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(told)
                     .build()
                     .map_err(Error::internal)?,
             ),
@@ -190,6 +217,7 @@ impl Step {
                     .set_condition_expression(text)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(told)
                     .build()
                     .map_err(Error::internal)?,
             ),
@@ -200,6 +228,7 @@ impl Step {
                     .set_condition_expression(text)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(told)
                     .build()
                     .map_err(Error::internal)?,
             ),
@@ -220,12 +249,17 @@ const FIRST_WAIT_MS: u64 = 25;
 /// `ClientRequestToken` and with the same payload, so that a try whose reply was lost is not done
 /// twice. After [`TRIES`] the error is `Unavailable`.
 pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
-    let token = uuid::Uuid::now_v7().to_string();
+    write_as(client, uuid::Uuid::now_v7(), steps).await
+}
+
+/// [`write()`] under a `ClientRequestToken` of the caller's
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>).
+pub(crate) async fn write_as(client: &Client, token: Uuid, steps: Vec<Step>) -> Result<Written> {
     let steps: Vec<_> = steps.into_iter().map(Step::into_item).collect::<Result<_>>()?;
     let (items, mut refusals): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
     for attempt in 0..TRIES {
         pause_before(attempt).await?;
-        let request = client.transact_write_items().client_request_token(&token);
+        let request = client.transact_write_items().client_request_token(token.to_string());
         let Err(error) = request.set_transact_items(Some(items.clone())).send().await else {
             return Ok(Written::Committed);
         };
@@ -235,7 +269,11 @@ pub async fn write(client: &Client, steps: Vec<Step>) -> Result<Written> {
                     cancelled.cancellation_reasons().iter().map(|r| r.code().unwrap_or("None")).collect();
                 let failed = codes.iter().position(|code| *code == "ConditionalCheckFailed");
                 if let Some(place) = failed.filter(|place| *place < refusals.len()) {
-                    return Ok(Written::Refused(refusals.swap_remove(place)));
+                    let item = cancelled.cancellation_reasons().get(place).and_then(|reason| reason.item());
+                    return Ok(Written::Refused(match refusals.swap_remove(place) {
+                        Refusal::Is(refused) => refused,
+                        Refusal::By(refused) => refused(item.filter(|item| !item.is_empty())),
+                    }));
                 }
                 if !codes.iter().all(|code| RETRIED.contains(code)) {
                     return Err(Error::internal(format!("transaction cancelled: {codes:?}")));

@@ -247,7 +247,13 @@ impl Users {
 
     /// The list of users, newest first.
     pub fn listing(&self) -> Listing {
-        Listing { client: self.client.clone(), table: self.table.clone(), index: "newest" }
+        let (client, table) = (self.client.clone(), self.table.clone());
+        Listing { client, table, index: Some("newest"), partition: "shard", sort: "id" }
+    }
+
+    /// The partitions of that list.
+    pub fn partitions() -> impl Iterator<Item = AttributeValue> {
+        (0..SHARDS).map(|shard| AttributeValue::N(shard.to_string()))
     }
 
     /// How many users there are.

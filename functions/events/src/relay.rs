@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Relay {
     eventbridge: Client,
     bus: String,
-    tables: [(String, Table); 4],
+    tables: [(String, Table); 5],
 }
 
 impl StreamReader for Relay {
@@ -45,6 +45,7 @@ impl StreamReader for Relay {
                 (init.text("SESSIONS_TABLE"), Table::Sessions),
                 (init.text("ONE_TIME_TOKENS_TABLE"), Table::OneTimeTokens),
                 (init.text("ATTEMPTS_TABLE"), Table::Attempts),
+                (init.text("PRODUCTS_TABLE"), Table::Products),
             ],
         }
     }

@@ -31,7 +31,7 @@ impl Consumer for UserDeleted {
     }
 
     async fn consume(&self, message: OnBus, _: &Delivery) -> Result<()> {
-        let user = message.detail.fact.user_id();
+        let user = message.detail.fact.user_id()?;
         self.tokens.remove_all(user).await?;
         if self.sessions.remove_some(user).await? {
             // The next page is a message of its own, so that no number of sessions outlasts the function.

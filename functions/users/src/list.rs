@@ -37,9 +37,9 @@ impl Endpoint for List {
     async fn handle(&self, _: Admin, request: Request) -> Result<Response> {
         let page = Page::read(&request, LIST)?;
         // One more than asked for tells whether there is a next page.
-        let ids = self.listing.ids(page.after, page.skip, page.size + 1);
+        let ids = self.listing.ids(Users::partitions(), page.after, page.skip, page.size + 1);
         let (ids, total) = try_join(ids, self.users.count(&self.counters)).await?;
-        let (ids, next) = page.cut(LIST, ids);
+        let (ids, next) = page.cut(ids);
         let users = self.users.get_all(&ids).await?;
         let data = users.iter().map(Shown::of).collect();
         Response::json(StatusCode::OK, &page.answer(data, total, next))

@@ -1,5 +1,6 @@
 //! Entry kind http: an API Gateway event in, an API Gateway response out, whatever happens between.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
@@ -9,7 +10,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Call, Endpoint, Failure, Running, answer};
-use crate::caller::{Access, Caller};
+use crate::caller::{Access, Caller, SignedIn};
+use crate::idempotency::{self, Claimed, Keys};
 use crate::init::Init;
 use crate::request::{Origin, Request};
 use crate::response::Response;
@@ -39,11 +41,13 @@ impl Unreadable {
 pub(super) struct Http<E: Endpoint> {
     endpoint: E,
     guard: <E::Caller as Caller>::Guard,
+    keys: Option<Keys>,
 }
 
 impl<E: Endpoint> Http<E> {
     pub(super) fn new(init: &mut Init) -> Self {
-        Self { endpoint: E::init(init), guard: E::Caller::guard(init) }
+        let keys = E::KEYED.then(|| Keys::init(init));
+        Self { endpoint: E::init(init), guard: E::Caller::guard(init), keys }
     }
 
     async fn handle(&self, request: Result<Request>) -> Result<Response> {
@@ -58,8 +62,51 @@ impl<E: Endpoint> Http<E> {
         if E::Caller::ACCESS == Access::Visitor {
             session.confirm().await?;
         }
+        match &self.keys {
+            Some(keys) => self.handle_once(keys, caller, &session, request).await,
+            None => {
+                let answer = self.endpoint.handle(caller, request).await;
+                session.confirm().await.and(answer)
+            }
+        }
+    }
+
+    /// Handles a request that may come with an `Idempotency-Key`.
+    async fn handle_once(
+        &self,
+        keys: &Keys,
+        caller: E::Caller,
+        session: &SignedIn,
+        request: Request,
+    ) -> Result<Response> {
+        if let Some(key) = idempotency::key(&request)? {
+            match keys.claim(session.user_id(), &request, key).await? {
+                Claimed::Answered(response) => return session.confirm().await.map(|()| response),
+                Claimed::Held(claim) => drop(session.claim().set(claim)),
+            }
+        }
+        let origin = request.origin().clone();
         let answer = self.endpoint.handle(caller, request).await;
-        session.confirm().await.and(answer)
+        let answer = session.confirm().await.and(answer);
+        let Some(claim) = session.claim().get() else { return answer };
+        let kept = match answer {
+            Ok(response) if claim.answered.load(Ordering::Relaxed) => return Ok(response),
+            Ok(response) => response,
+            Err(error) if idempotency::is_kept(&error) => Response::problem(&error, &origin),
+            Err(error) => {
+                // The claim lapses by itself where this fails.
+                if let Err(cause) = keys.give_back(claim).await {
+                    tracing::warn!(
+                        requestId = origin.request_id,
+                        cause = cause.cause(),
+                        "key not given back"
+                    );
+                }
+                return Err(error);
+            }
+        };
+        keys.keep(claim, &kept).await?;
+        Ok(kept)
     }
 
     /// The endpoint's answer, or what stands for it when it panics or takes too long.

@@ -5,6 +5,7 @@ use shared::Result;
 use shared::attempts::Counted;
 use shared::event::{Entity, Event, Fact, session_key};
 use shared::one_time::{ASKED_FOR, OneTimeToken, Purpose};
+use shared::products::Product;
 use shared::sessions::{Ended, Session};
 use shared::stream::Change;
 use shared::users::User;
@@ -15,6 +16,7 @@ pub(super) enum Table {
     Sessions,
     OneTimeTokens,
     Attempts,
+    Products,
 }
 
 impl Table {
@@ -26,6 +28,7 @@ impl Table {
             Self::Sessions => of(change, session),
             Self::OneTimeTokens => of(change, one_time_token),
             Self::Attempts => of(change, attempt),
+            Self::Products => of(change, product),
         }
     }
 }
@@ -108,6 +111,32 @@ fn attempt(old: Option<&Counted>, new: &Counted) -> Vec<Event> {
         }
         _ => Vec::new(),
     }
+}
+
+/// A product is scarce from so many on.
+const SCARCE: i64 = 10;
+
+fn product(old: Option<&Product>, new: &Product) -> Vec<Event> {
+    let product_id = new.id;
+    let facts = match old {
+        None => vec![Fact::ProductCreated { product_id }],
+        Some(old) if new.deleted_at.is_some() => {
+            let deleted = old.deleted_at.is_none().then_some(Fact::ProductDeleted { product_id });
+            deleted.into_iter().collect()
+        }
+        Some(old) => [
+            new.differs_beyond_stock(old).then_some(Fact::ProductUpdated { product_id }),
+            (new.stock == 0 && old.stock > 0).then_some(Fact::OutOfStock { product_id }),
+            (old.stock > SCARCE && (1..=SCARCE).contains(&new.stock))
+                .then_some(Fact::LowStock { product_id, stock: new.stock }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+    };
+    let key = new.id.to_string();
+    let raised = |fact| Event::raised(&new.entity(&key), new.updated_at, &new.change, fact);
+    facts.into_iter().map(raised).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,45 @@
+//! `DELETE /api/v1/products/{id}`: take a product out of the catalogue.
+
+use http::StatusCode;
+use shared::caller::Admin;
+use shared::clock::Clock;
+use shared::counters::Counters;
+use shared::function::Endpoint;
+use shared::products::Products;
+use shared::{Error, Function, Init, Request, Response, Result, transaction};
+
+/// `products-delete`.
+pub static FUNCTION: Function = Function::http::<Delete>("products-delete");
+
+/// What deleting a product needs.
+pub struct Delete {
+    products: Products,
+    counters: Counters,
+    clock: Clock,
+}
+
+impl Endpoint for Delete {
+    type Caller = Admin;
+    const WRITES: bool = true;
+
+    fn init(init: &mut Init) -> Self {
+        Self { products: Products::init(init), counters: Counters::init(init), clock: init.clock() }
+    }
+
+    async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
+        transaction::retry_changed(|| Box::pin(self.try_once(&admin, &request))).await?;
+        Ok(Response::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+impl Delete {
+    async fn try_once(&self, Admin(caller): &Admin, request: &Request) -> Result<()> {
+        let if_match = request.if_match();
+        let product = self.products.get(request.product_id()?).await?.ok_or(Error::NotFound("Product"))?;
+        if_match.check(product.version)?;
+        let now = self.clock.now();
+        let mut next = product.next(now, request.origin().by(&caller.user_id(), "delete"));
+        next.delete(now);
+        caller.write(self.products.update(&product, &next, &if_match, &self.counters)?).await
+    }
+}

@@ -1,0 +1,41 @@
+//! What a product's fields may be, beyond what is said of texts and money.
+
+use shared::input::{Fault, Field, Raw};
+use shared::money::{Amount, Currency, Money};
+use shared::products::MOST_STOCK;
+use shared::{Init, Result};
+
+/// How many there are of a product: 0 to 2^31-1.
+pub(crate) struct Stock(pub(crate) i64);
+
+impl Field for Stock {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        match raw.integer()? {
+            stock @ 0..=MOST_STOCK => Ok(Self(stock)),
+            _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from 0 to 2147483647")),
+        }
+    }
+}
+
+/// How many are to be added to a product's stock, or taken from it: anything but 0.
+pub(crate) struct QuantityChange(pub(crate) i64);
+
+impl Field for QuantityChange {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        match raw.integer()? {
+            0 => Err(Fault::invalid("OUT_OF_RANGE", "must not be 0")),
+            change if change.abs() <= MOST_STOCK => Ok(Self(change)),
+            _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from -2147483647 to 2147483647")),
+        }
+    }
+}
+
+/// The price in its currency, which decides how many digits it may have.
+pub(crate) fn priced(amount: Amount, currency: Currency) -> Result<Money> {
+    Money::new(amount, currency).map_err(|fault| fault.at("price"))
+}
+
+/// Reads `DEFAULT_CURRENCY`.
+pub(crate) fn default_currency(init: &mut Init) -> Currency {
+    init.parsed("DEFAULT_CURRENCY", |code| code.parse().map_err(|error| format!("{error}")))
+}

@@ -1,0 +1,31 @@
+//! Products: the catalogue, at `/api/v1/products`.
+
+use shared::Function;
+
+pub mod create;
+pub mod delete;
+mod fields;
+pub mod get;
+pub mod index;
+pub mod list;
+mod postings;
+pub mod reindex;
+pub mod search;
+mod shown;
+pub mod stock;
+pub mod update;
+mod visible;
+mod words;
+
+/// Every function of this domain.
+pub static FUNCTIONS: &[&Function] = &[
+    &create::FUNCTION,
+    &delete::FUNCTION,
+    &get::FUNCTION,
+    &index::FUNCTION,
+    &list::FUNCTION,
+    &reindex::FUNCTION,
+    &search::FUNCTION,
+    &stock::FUNCTION,
+    &update::FUNCTION,
+];

@@ -1,0 +1,71 @@
+//! `GET /api/v1/products`: the catalogue, newest first.
+
+use futures_util::future::try_join;
+use http::StatusCode;
+use shared::caller::Visitor;
+use shared::counters::Counters;
+use shared::function::Endpoint;
+use shared::page::{Number, Page, Size};
+use shared::products::{Filter, Product, Products, Status};
+use shared::text::Category;
+use shared::{Function, Init, Request, Response, Result, input};
+
+use crate::shown::Shown;
+use crate::visible::{Caching, View};
+
+/// `products-list`.
+pub static FUNCTION: Function = Function::http::<List>("products-list");
+
+input! {
+    /// Which products, and which page of them.
+    pub struct Parameters {
+        page: Option<Number>,
+        size: Option<Size>,
+        cursor: Option<String>,
+        category: Option<Category>,
+        status: Option<Status>,
+    }
+}
+
+/// What listing products needs.
+pub struct List {
+    products: Products,
+    counters: Counters,
+    caching: Caching,
+}
+
+impl Endpoint for List {
+    type Caller = Visitor;
+    const WRITES: bool = false;
+
+    fn init(init: &mut Init) -> Self {
+        Self { products: Products::init(init), counters: Counters::init(init), caching: Caching::init(init) }
+    }
+
+    async fn handle(&self, caller: Visitor, request: Request) -> Result<Response> {
+        let Parameters { page, size, cursor, category, status } = request.query()?;
+        let asked = Filter { status, category: category.map(Category::into_string) };
+        // A cursor belongs to what it was asked for with.
+        let page = Page::of(page, size, cursor.as_deref(), format!("products {asked:?}"))?;
+        let (products, total, next) = match View::of(&caller).narrow(asked) {
+            None => (Vec::new(), 0, None),
+            Some(filter) => self.read(&page, filter).await?,
+        };
+        let data: Vec<_> = products.iter().map(Shown::of).collect::<Result<_>>()?;
+        let response = Response::json(StatusCode::OK, &page.answer(data, total, next))?;
+        Ok(self.caching.apply(&caller, response))
+    }
+}
+
+impl List {
+    async fn read(&self, page: &Page, filter: Filter) -> Result<(Vec<Product>, i64, Option<String>)> {
+        // One more than asked for tells whether there is a next page.
+        let ids = self.products.ids(&filter, page.after, page.skip, page.size + 1);
+        let (ids, total) = try_join(ids, self.products.count(&filter, &self.counters)).await?;
+        let (ids, next) = page.cut(ids);
+        let mut products = self.products.get_all(&ids).await?;
+        // The index may lag behind the products.
+        products.retain(|product| filter.takes(product));
+        Ok((products, total, next))
+    }
+}

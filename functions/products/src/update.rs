@@ -1,0 +1,87 @@
+//! `PUT /api/v1/products/{id}`: change what a product is.
+
+use shared::caller::Admin;
+use shared::clock::Clock;
+use shared::counters::Counters;
+use shared::function::Endpoint;
+use shared::input::Patch;
+use shared::money::{Amount, Currency};
+use shared::products::{Product, Products, Status};
+use shared::text::{Category, Description, Name};
+use shared::{Error, Function, Init, Request, Response, Result, input, transaction};
+
+use crate::fields::{Stock, priced};
+use crate::shown::Shown;
+
+/// `products-update`.
+pub static FUNCTION: Function = Function::http::<Update>("products-update");
+
+input! {
+    /// What is to be otherwise; what is absent stays.
+    pub struct Changes {
+        name: Option<Name>,
+        description: Patch<Description>,
+        price: Option<Amount>,
+        currency: Option<Currency>,
+        stock: Option<Stock>,
+        category: Patch<Category>,
+        status: Option<Status>,
+    }
+}
+
+/// What changing a product needs.
+pub struct Update {
+    products: Products,
+    counters: Counters,
+    clock: Clock,
+}
+
+impl Endpoint for Update {
+    type Caller = Admin;
+    const WRITES: bool = true;
+
+    fn init(init: &mut Init) -> Self {
+        Self { products: Products::init(init), counters: Counters::init(init), clock: init.clock() }
+    }
+
+    async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
+        let changes: Changes = request.json()?;
+        let product =
+            transaction::retry_changed(|| Box::pin(self.try_once(&admin, &request, &changes))).await?;
+        Response::tagged(&request, product.version, &Shown::of(&product)?)
+    }
+}
+
+impl Update {
+    async fn try_once(&self, Admin(caller): &Admin, request: &Request, changes: &Changes) -> Result<Product> {
+        let (id, if_match) = (request.product_id()?, request.if_match());
+        let product = self.products.get(id).await?.ok_or(Error::NotFound("Product"))?;
+        if_match.check(product.version)?;
+        let by = request.origin().by(&caller.user_id(), "update");
+        let next = changes.apply(&product, product.next(self.clock.now(), by))?;
+        if next.stock == product.stock && !next.differs_beyond_stock(&product) {
+            return Ok(product);
+        }
+        caller.write(self.products.update(&product, &next, &if_match, &self.counters)?).await?;
+        // Its stock may have been changed beside.
+        self.products.get(id).await?.ok_or(Error::NotFound("Product"))
+    }
+}
+
+impl Changes {
+    /// `next`, which is as `product`, with these changes.
+    fn apply(&self, product: &Product, next: Product) -> Result<Product> {
+        let Self { name, description, price, currency, stock, category, status } = self;
+        let price =
+            priced(price.unwrap_or(product.price.amount()), currency.unwrap_or(product.price.currency()))?;
+        Ok(Product {
+            name: name.as_ref().map_or(next.name, |name| name.as_str().to_owned()),
+            description: description.clone().apply(next.description, Description::into_string),
+            price,
+            stock: stock.as_ref().map_or(next.stock, |stock| stock.0),
+            category: category.clone().apply(next.category, Category::into_string),
+            status: status.unwrap_or(next.status),
+            ..next
+        })
+    }
+}
