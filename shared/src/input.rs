@@ -181,9 +181,7 @@ impl Raw<'_> {
     /// The value as a number, as it was written; in a query, whatever stands there.
     pub fn number(&self) -> Result<&str, Fault> {
         match self {
-            Self::Json(value, _) if !value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
-                Err(Fault::Type("number"))
-            }
+            Self::Json(value, _) if !is_number(value) => Err(Fault::Type("number")),
             Self::Json(value, _) => Ok(value.get()),
             Self::Text(text) => Ok(text),
         }
@@ -271,10 +269,13 @@ impl<'a> Body<'a> {
                 detail: "must be an object".into(),
             }]));
         }
+        let body: Self = serde_json::from_str(value.get()).map_err(malformed)?;
         // A raw value is only looked over. Reading it finds what its strings' escapes do not mean (a lone
-        // surrogate) and what is nested too deep.
-        serde_json::from_str::<serde_json::Value>(value.get()).map_err(malformed)?;
-        serde_json::from_str(value.get()).map_err(malformed)
+        // surrogate) and what is nested too deep. A number is read by its field: it may be beyond any float.
+        for (_, value) in body.fields.iter().filter(|(_, value)| !is_number(value)) {
+            serde_json::from_str::<serde_json::Value>(value.get()).map_err(malformed)?;
+        }
+        Ok(body)
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
@@ -377,6 +378,10 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+fn is_number(value: &RawValue) -> bool {
+    value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
 /// The JSON Pointer to the member `name` of the body (RFC 6901, section 3).

@@ -1,0 +1,120 @@
+//! A cloud that fails as AWS does: transactions that meet others, and replies that are lost.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures_util::stream;
+use local::Options;
+use local_aws::{Clock, Cloud};
+use tokio::net::TcpListener;
+
+use crate::app::{TestApp, skipped};
+
+/// How often the cloud fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    /// Of 100 transactions, how many are answered `TransactionConflict` and not made.
+    pub(crate) conflicts: u64,
+    /// Of 100 writes that were made, how many get no reply.
+    pub(crate) cuts: u64,
+}
+
+/// What was done to the calls.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) cuts: AtomicU64,
+    calls: AtomicU64,
+}
+
+struct Proxy {
+    cloud: Cloud,
+    client: reqwest::Client,
+    faults: Faults,
+    done: Arc<Done>,
+}
+
+/// A bundle over a cloud that fails so, once the proxy is told to; `None` where the environment names another.
+pub(crate) async fn start(faults: Faults) -> Option<(TestApp, Arc<Done>)> {
+    for variable in ["ARCANA_API_URL", "AWS_ENDPOINT_URL"] {
+        if std::env::var_os(variable).is_some() {
+            skipped(&format!("it needs a cloud of its own, and {variable} is set"));
+            return None;
+        }
+    }
+    let listen = async || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let cloud = Cloud::start(listen().await, &local_aws::State::Memory, Clock::default()).await.unwrap();
+    // The first test of the process does it for all.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let done = Arc::new(Done::default());
+    let proxy = Proxy { cloud, client: reqwest::Client::new(), faults, done: Arc::clone(&done) };
+    let router = Router::new().fallback(forward).with_state(Arc::new(proxy));
+    let listener = listen().await;
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, router).into_future());
+    let options = Options { aws_endpoint: Some(endpoint), ..Options::default() };
+    Some((TestApp::try_boot(options).await.unwrap(), done))
+}
+
+/// Whether the `count`th of something is one of the `share` in 100 that fail: they are spread, and the same each time.
+fn is_due(count: u64, share: u64) -> bool {
+    (count * share) % 100 < share
+}
+
+async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Response, Infallible> {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
+    let transaction = operation == "TransactWriteItems";
+    let writes = transaction || matches!(operation.as_str(), "PutItem" | "UpdateItem");
+    let count = if writes { proxy.done.calls.fetch_add(1, Ordering::Relaxed) } else { 0 };
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    if transaction && is_due(count, proxy.faults.conflicts) {
+        proxy.done.conflicts.fetch_add(1, Ordering::Relaxed);
+        return Ok(conflict(&body));
+    }
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{}{path}", proxy.cloud.endpoint());
+    // The host is signed: it stays as it was.
+    let sent =
+        proxy.client.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
+    let (status, headers) = (sent.status(), sent.headers().clone());
+    let body = sent.bytes().await.unwrap();
+    let mut response = Response::new(Body::from(body));
+    // Another count than for the conflicts, which are not made.
+    if writes && is_due(count.wrapping_mul(7) + 3, proxy.faults.cuts) {
+        proxy.done.cuts.fetch_add(1, Ordering::Relaxed);
+        let cut = stream::once(async { Err::<Bytes, _>(io::Error::other("cut")) });
+        response = Response::new(Body::from_stream(cut));
+    }
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// What DynamoDB answers a transaction that meets another.
+fn conflict(request: &Bytes) -> Response {
+    let request: serde_json::Value = serde_json::from_slice(request).unwrap();
+    let items = request["TransactItems"].as_array().unwrap().len();
+    let reason = |place: usize| {
+        if place == 0 {
+            serde_json::json!({"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"})
+        } else {
+            serde_json::json!({"Code": "None"})
+        }
+    };
+    let body = serde_json::json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+        "CancellationReasons": (0..items).map(reason).collect::<Vec<_>>(),
+    });
+    let response = Response::builder().status(400).header("content-type", "application/x-amz-json-1.0");
+    response.body(Body::from(body.to_string())).unwrap()
+}
