@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 const MOST_FIELDS: usize = 100;
 
 /// What is wrong with one field, as the `errors` member of a problem names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// Where: a JSON Pointer (RFC 6901) into the body or the name of a query parameter.
     #[serde(flatten)]
@@ -29,7 +30,7 @@ pub struct FieldError {
 }
 
 /// Where a bad value was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Place {
     /// A JSON Pointer into the body.
@@ -76,6 +77,9 @@ pub trait Field: Sized {
     /// Reads the field's value, or says all that is wrong with it.
     fn read(raw: &Raw<'_>) -> Result<Self, Fault>;
 
+    /// What is taken, as JSON Schema: no narrower than [`read`](Self::read), and as close to it as it can be.
+    fn schema() -> Schema;
+
     /// What an absent field means: an error unless the type says otherwise.
     fn absent() -> Result<Self, Fault> {
         Err(Fault::invalid("REQUIRED", "is required"))
@@ -86,6 +90,10 @@ pub trait Field: Sized {
 impl<T: Field> Field for Option<T> {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         T::read(raw).map(Some)
+    }
+
+    fn schema() -> Schema {
+        T::schema()
     }
 
     fn absent() -> Result<Self, Fault> {
@@ -140,6 +148,10 @@ impl<T: Field> Field for Patch<T> {
 impl Field for String {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         raw.string()
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string"})
     }
 }
 
@@ -384,8 +396,37 @@ fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
+/// What an [`Input`] says of one of its fields.
+pub struct Member {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What it takes.
+    pub schema: Schema,
+}
+
+impl Member {
+    /// The field `name` of type `T`, with the lines of its own documentation.
+    pub fn new<T: Field>(name: &'static str, documentation: &[&str]) -> Self {
+        let mut schema = T::schema();
+        if !documentation.is_empty() {
+            schema.insert("description".to_owned(), documentation.join("").trim().into());
+        }
+        Self { name, required: T::absent().is_err(), schema }
+    }
+}
+
+/// The schema of a type that is answered too, written out: what a [`Field`] of the type takes.
+pub fn schema_of<T: JsonSchema>() -> Schema {
+    T::json_schema(&mut SchemaGenerator::default())
+}
+
 /// A body or a query: a struct that can be read with all its faults at once. Made by [`input!`](crate::input!).
 pub trait Input: Sized {
+    /// What fields it has.
+    fn members() -> Vec<Member>;
+
     /// Reads every field.
     fn read(source: Source<'_>) -> Result<Self>;
 }
@@ -403,13 +444,18 @@ pub trait Input: Sized {
 /// ```
 ///
 /// A field's JSON name is its Rust name unless it says otherwise: `new_password as "newPassword": NewPassword`.
+/// A comment at a field is what the API's document says of it.
 #[macro_export]
 macro_rules! input {
-    ($(#[$doc:meta])* $vis:vis struct $name:ident { $($field:ident $(as $key:literal)?: $type:ty),+ $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident { $($(#[doc = $text:literal])* $field:ident $(as $key:literal)?: $type:ty),+ $(,)? }) => {
         $(#[$doc])*
         $vis struct $name { $($field: $type),+ }
 
         impl $crate::input::Input for $name {
+            fn members() -> Vec<$crate::input::Member> {
+                vec![$($crate::input::Member::new::<$type>($crate::input!(@key $field $($key)?), &[$($text),*])),+]
+            }
+
             fn read(source: $crate::input::Source<'_>) -> $crate::Result<Self> {
                 let mut reader = $crate::input::Reader::new(source);
                 $(let $field = reader.field::<$type>($crate::input!(@key $field $($key)?));)+

@@ -1,5 +1,6 @@
 //! Human text: names, categories, descriptions.
 
+use schemars::{Schema, json_schema};
 use serde::Serialize;
 
 use crate::input::{Fault, Field, Raw};
@@ -22,6 +23,11 @@ impl Name {
 impl Field for Name {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         Ok(Self(line(&raw.string()?, Self::MAX)?))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": Self::MAX,
+            "description": "One line of text without control characters; space around it is cut off"})
     }
 }
 
