@@ -17,7 +17,7 @@ use crate::text::is_unsendable;
 /// slip into a log line.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(inline, extend("format" = "email"))]
+#[schemars(inline, description = "An email address, in lower case", extend("format" = "email"))]
 pub struct Email(String);
 
 impl Email {

@@ -128,6 +128,7 @@ pub struct Row {
 pub struct Members<'a> {
     /// Every field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<FieldError>")]
     pub errors: Option<&'a [FieldError]>,
     /// How much there is in stock.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,25 @@ use crate::{Error, Result};
 /// Members of a body at most: no request has as many, and each is compared with all before it.
 const MOST_FIELDS: usize = 100;
 
+/// Every code that a field's fault can have: the contract's closed list.
+const CODES: [&str; 15] = [
+    "REQUIRED",
+    "TOO_SHORT",
+    "TOO_LONG",
+    "OUT_OF_RANGE",
+    "INVALID_FORMAT",
+    "INVALID_VALUE",
+    "UNKNOWN_FIELD",
+    "NOT_ALLOWED",
+    "PASSWORD_TOO_SHORT",
+    "PASSWORD_NO_UPPERCASE",
+    "PASSWORD_NO_LOWERCASE",
+    "PASSWORD_NO_DIGIT",
+    "PASSWORD_TOO_LONG",
+    "PASSWORD_TOO_COMMON",
+    "PASSWORD_CONTAINS_IDENTITY",
+];
+
 /// What is wrong with one field, as the `errors` member of a problem names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
@@ -24,6 +43,7 @@ pub struct FieldError {
     #[serde(flatten)]
     pub place: Place,
     /// Which rule was broken, for programs.
+    #[schemars(extend("enum" = CODES))]
     pub code: &'static str,
     /// Which rule was broken, for people.
     pub detail: Cow<'static, str>,

@@ -41,7 +41,8 @@ pub struct Claims {
     jti: Uuid,
 }
 
-/// What a login or a refresh answers (RFC 6749, section 5.1, in camelCase). It has no `Debug`.
+// It has no `Debug`.
+/// What a login or a refresh answers (RFC 6749, section 5.1, in camelCase).
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
