@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use shared::Function;
 use shared::caller::Access;
-use shared::describe::{Content, Description};
+use shared::describe::{About, Content};
 use shared::function::Kind;
 use shared::input::Member;
 use shared::response::Problem;
@@ -24,9 +24,10 @@ mod answers;
 const ABOUT: &str = include_str!("openapi/about.md");
 
 /// What each domain is about, in the order in which they are read.
-const DOMAINS: [(&str, &str); 3] = [
+const DOMAINS: [(&str, &str); 4] = [
     ("auth", "Accounts, sessions and tokens"),
     ("users", "The accounts, for admins"),
+    ("products", "The catalogue"),
     ("ops", "Health, and what the API says of itself"),
 ];
 
@@ -66,8 +67,23 @@ fn routes(template: &Template) -> Vec<(String, Vec<Route>)> {
 struct Operation<'a> {
     name: &'static str,
     access: Access,
+    /// Whether it takes an `Idempotency-Key`.
+    keyed: bool,
     route: &'a Route,
-    description: Description,
+    about: About,
+}
+
+impl Operation<'_> {
+    /// Whether it takes `If-None-Match`.
+    fn may_be_unchanged(&self) -> bool {
+        self.about.versioned && self.route.method == Method::GET.as_str()
+    }
+
+    /// Whether it takes `If-Match`.
+    fn holds_to_version(&self) -> bool {
+        let changes = [Method::PUT, Method::PATCH, Method::DELETE];
+        self.about.versioned && changes.iter().any(|method| method.as_str() == self.route.method)
+    }
 }
 
 /// The document while it is made: what its operations share comes together on the way.
@@ -101,12 +117,14 @@ impl Document {
     }
 
     fn add(&mut self, function: &'static Function, routes: &[Route]) {
-        let (Some(describe), Kind::Http { access, .. }) = (function.describe, function.kind) else { return };
+        let (Some(describe), Kind::Http { access, keyed, .. }) = (function.describe, function.kind) else {
+            return;
+        };
         for route in routes {
-            let operation = Operation { name: function.name, access, route, description: describe() };
+            let operation = Operation { name: function.name, access, keyed, route, about: describe() };
             // What takes every path has none of its own, but its problems are the API's too.
             if route.path == "$default" || route.path.contains("+}") {
-                self.codes.extend(operation.description.errors.iter().map(|error| error.row().code));
+                self.codes.extend(operation.about.errors.iter().map(|error| error.row().code));
                 continue;
             }
             let described = self.operation(&operation);
@@ -117,20 +135,20 @@ impl Document {
     }
 
     fn operation(&mut self, operation: &Operation<'_>) -> Value {
-        let Operation { name, access, description, .. } = operation;
+        let Operation { name, access, about, .. } = operation;
         let domain = name.split('-').next().unwrap_or_default();
         self.domains.insert(domain);
         let mut described = json!({
             "operationId": name,
             "tags": [domain],
-            "summary": description.summary,
+            "summary": about.summary,
             "security": security(*access),
             "responses": self.answers(operation),
         });
-        if !description.detail.is_empty() {
-            described["description"] = json!(description.detail);
+        if !about.detail.is_empty() {
+            described["description"] = json!(about.detail);
         }
-        if let Some(body) = &description.body {
+        if let Some(body) = &about.body {
             let content = json!({"schema": object((body.members)()), "example": body.example});
             described["requestBody"] = json!({"required": true, "content": {"application/json": content}});
         }
@@ -163,8 +181,7 @@ impl Document {
     }
 
     fn own_parameters(&mut self, operation: &Operation<'_>) -> Vec<Value> {
-        let Description { query, keyed, versioned, .. } = &operation.description;
-        let members = query.map(|members| members()).unwrap_or_default();
+        let members = operation.about.query.map(|members| members()).unwrap_or_default();
         let mut parameters: Vec<Value> = members
             .into_iter()
             .map(|Member { name, required, mut schema }| {
@@ -175,18 +192,19 @@ impl Document {
                 })
             })
             .collect();
-        if *keyed {
+        if operation.keyed {
             parameters.push(self.parameter(json!({
-                "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255},
+                "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255},
                 "description": "The same key with the same request gives the first answer again, for 24 hours",
             })));
         }
-        if *versioned && operation.route.method == Method::GET.as_str() {
+        if operation.may_be_unchanged() {
             parameters.push(self.parameter(json!({
                 "name": "If-None-Match", "in": "header", "schema": {"type": "string"},
                 "description": "The `ETag` of an answer that the client still has: 304 if it is the newest",
             })));
-        } else if *versioned && operation.route.method != Method::POST.as_str() {
+        }
+        if operation.holds_to_version() {
             parameters.push(self.parameter(json!({
                 "name": "If-Match", "in": "header", "schema": {"type": "string"},
                 "description": "The `ETag` of what is to be changed: 412 if it has changed meanwhile",

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub use serde_json::{Value, json};
 
 /// What an endpoint says of itself.
-pub struct Description {
+pub struct About {
     /// What it does, in a few words.
     pub summary: &'static str,
     /// What else a caller has to know, in Markdown.
@@ -28,8 +28,6 @@ pub struct Description {
     pub errors: Vec<Error>,
     /// Whether its answers carry an `ETag`, and its requests may hold to one.
     pub versioned: bool,
-    /// Whether a request may carry an `Idempotency-Key`.
-    pub keyed: bool,
 }
 
 /// A body that an endpoint takes.
@@ -54,8 +52,18 @@ pub struct Answer {
     pub status: StatusCode,
     /// What is in it, if anything.
     pub content: Option<Content>,
-    /// Its headers beside those that every answer has: each with what it holds.
-    pub headers: Vec<(&'static str, &'static str)>,
+    /// Its headers, beside those that every answer has.
+    pub headers: Vec<Header>,
+}
+
+/// A header of an answer.
+pub struct Header {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub what: &'static str,
+    /// Whether the answer always has it.
+    pub always: bool,
 }
 
 /// What is in an answer.
@@ -68,7 +76,7 @@ pub struct Content {
     pub example: Option<Value>,
 }
 
-impl Description {
+impl About {
     /// Of an endpoint that does this: a few words without a full stop.
     pub fn new(summary: &'static str) -> Self {
         Self {
@@ -79,7 +87,6 @@ impl Description {
             answers: Vec::new(),
             errors: Vec::new(),
             versioned: false,
-            keyed: false,
         }
     }
 
@@ -129,9 +136,19 @@ impl Description {
 
     /// The answer that was described last carries this header, which holds `what`.
     #[must_use]
-    pub fn header(mut self, name: &'static str, what: &'static str) -> Self {
+    pub fn header(self, name: &'static str, what: &'static str) -> Self {
+        self.with(Header { name, what, always: true })
+    }
+
+    /// The answer that was described last may carry this header.
+    #[must_use]
+    pub fn maybe_header(self, name: &'static str, what: &'static str) -> Self {
+        self.with(Header { name, what, always: false })
+    }
+
+    fn with(mut self, header: Header) -> Self {
         if let Some(answer) = self.answers.last_mut() {
-            answer.headers.push((name, what));
+            answer.headers.push(header);
         }
         self
     }
@@ -144,16 +161,10 @@ impl Description {
         self
     }
 
-    /// It is about one resource with a version: answers carry its `ETag`; a `GET` takes `If-None-Match`, and what
-    /// changes it takes `If-Match`.
+    /// It is about one resource with a version: what shows it carries its `ETag`; a `GET` takes `If-None-Match`,
+    /// and what changes it takes `If-Match`.
     #[must_use]
     pub fn versioned(self) -> Self {
         Self { versioned: true, ..self }
-    }
-
-    /// It takes an `Idempotency-Key`.
-    #[must_use]
-    pub fn keyed(self) -> Self {
-        Self { keyed: true, ..self }
     }
 }

@@ -132,9 +132,11 @@ pub struct Members<'a> {
     pub errors: Option<&'a [FieldError]>,
     /// How much there is in stock.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
     pub available: Option<i64>,
     /// How much was to be taken from it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
     pub requested: Option<i64>,
 }
 

@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 
 use crate::caller::{Access, Caller};
 use crate::clock::Clock;
-use crate::describe::Description;
+use crate::describe::About;
 use crate::init::{Init, StartError, Variables};
 use crate::request::Request;
 use crate::response::Response;
@@ -48,7 +48,7 @@ pub struct Function {
     /// What invokes it.
     pub kind: Kind,
     /// What an endpoint says of itself. No deployed function asks.
-    pub describe: Option<fn() -> Description>,
+    pub describe: Option<fn() -> About>,
     start: fn(&mut Init) -> Box<dyn Running>,
 }
 
@@ -90,7 +90,7 @@ pub trait Endpoint: Sized + Send + Sync + 'static {
     const KEYED: bool = false;
 
     /// What the API's document says of it, beside what follows from its route and its caller.
-    fn describe() -> Description;
+    fn describe() -> About;
 
     /// Takes what the endpoint needs.
     fn init(init: &mut Init) -> Self;

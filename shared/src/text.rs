@@ -50,6 +50,11 @@ impl Field for Category {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         Ok(Self(line(&raw.string()?, Self::MAX)?))
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": Self::MAX,
+            "description": "One line of text without control characters; space around it is cut off"})
+    }
 }
 
 /// What a thing is like: 1 to 10,000 characters, trimmed, of several lines maybe.
@@ -72,6 +77,11 @@ impl Field for Description {
         let text = raw.string()?;
         let is_forbidden = |c: char| is_unsendable(c) && !matches!(c, '\n' | '\r' | '\t');
         Ok(Self(bounded(&text, Self::MAX, is_forbidden)?))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": Self::MAX,
+            "description": "Text, of several lines maybe; space around it is cut off"})
     }
 }
 

@@ -4,7 +4,7 @@ use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
 use shared::credentials::Credential;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::one_time::{OneTimeTokens, Purpose};
 use shared::password::{self, Hash, Password, Wanted};
@@ -34,8 +34,8 @@ impl Endpoint for ChangePassword {
     type Caller = SignedIn;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Change the own password")
+    fn describe() -> About {
+        About::new("Change the own password")
             .detail("All sessions end, the caller's included.")
             .body::<Change>(json!({"currentPassword": "Analytical-1843", "newPassword": "Difference-1822"}))
             .answers_nothing(StatusCode::NO_CONTENT)

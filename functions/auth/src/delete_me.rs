@@ -5,7 +5,7 @@ use shared::caller::SignedIn;
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::credentials::Credential;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::password::Password;
 use shared::request::Origin;
@@ -34,8 +34,8 @@ impl Endpoint for DeleteMe {
     type Caller = SignedIn;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Delete the own account")
+    fn describe() -> About {
+        About::new("Delete the own account")
             .detail("All sessions end. The last active admin cannot go.")
             .body::<Confirmed>(json!({"password": "Analytical-1843"}))
             .answers_nothing(StatusCode::NO_CONTENT)

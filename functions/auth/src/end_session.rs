@@ -3,7 +3,7 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
-use shared::describe::Description;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::sessions::{Ended, Sessions};
 use shared::{Error, Function, Init, Request, Response, Result};
@@ -21,8 +21,8 @@ impl Endpoint for EndSession {
     type Caller = SignedIn;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("End one of the caller's sessions").answers_nothing(StatusCode::NO_CONTENT)
+    fn describe() -> About {
+        About::new("End one of the caller's sessions").answers_nothing(StatusCode::NO_CONTENT)
     }
 
     fn init(init: &mut Init) -> Self {

@@ -5,7 +5,7 @@ use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::credentials::Credentials;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::one_time::{OneTimeToken, OneTimeTokens, Purpose};
@@ -33,8 +33,8 @@ impl Endpoint for ForgotPassword {
     type Caller = Visitor;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Have a link mailed that sets a new password")
+    fn describe() -> About {
+        About::new("Have a link mailed that sets a new password")
             .detail("Answered alike whether there is such an account or not. A link is good for 10 minutes, once.")
             .body::<Forgotten>(json!({"email": "ada@example.com"}))
             .answers_nothing(StatusCode::ACCEPTED)

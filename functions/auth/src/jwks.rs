@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{StatusCode, header};
 use schemars::JsonSchema;
 use shared::caller::Anyone;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::{Function, Init, Request, Response, Result};
 
@@ -32,8 +32,8 @@ impl Endpoint for Jwks {
     type Caller = Anyone;
     const WRITES: bool = false;
 
-    fn describe() -> Description {
-        Description::new("Read the keys that verify access tokens")
+    fn describe() -> About {
+        About::new("Read the keys that verify access tokens")
             .detail("A JSON Web Key Set (RFC 7517) of Ed25519 keys. The key that signs next is in it long before it does.")
             .answers::<KeySet>(
                 StatusCode::OK,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::id::SessionId;
 use shared::sessions::Sessions;
@@ -47,8 +47,8 @@ impl Endpoint for ListSessions {
     type Caller = SignedIn;
     const WRITES: bool = false;
 
-    fn describe() -> Description {
-        Description::new("List where the caller is logged in").answers::<Listed<'_>>(
+    fn describe() -> About {
+        About::new("List where the caller is logged in").answers::<Listed<'_>>(
             StatusCode::OK,
             json!({"data": [{
                 "id": SessionId::EXAMPLE, "createdAt": "2026-01-31T09:05:00.000Z",

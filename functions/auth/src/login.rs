@@ -7,7 +7,7 @@ use shared::attempts::Attempts;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::credentials::{Credential, Credentials};
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::id::SessionId;
@@ -49,8 +49,8 @@ impl Endpoint for Login {
     type Caller = Visitor;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Log in")
+    fn describe() -> About {
+        About::new("Log in")
             .detail("Unknown, suspended and known accounts are answered alike. After 10 failures an account takes an \
                 attempt only after a pause that doubles.")
             .body::<Claim>(json!({"email": "ada@example.com", "password": "Analytical-1843"}))

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
-use shared::describe::Description;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::request::Origin;
 use shared::sessions::{Ended, Sessions};
@@ -25,8 +25,8 @@ impl Endpoint for LogoutAll {
     type Caller = SignedIn;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("End all sessions of the caller").answers_nothing(StatusCode::NO_CONTENT)
+    fn describe() -> About {
+        About::new("End all sessions of the caller").answers_nothing(StatusCode::NO_CONTENT)
     }
 
     fn init(init: &mut Init) -> Self {

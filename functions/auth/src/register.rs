@@ -8,7 +8,7 @@ use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::credentials::{Credential, Credentials};
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::id::UserId;
@@ -51,8 +51,8 @@ impl Endpoint for Register {
     type Caller = Visitor;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Make an account")
+    fn describe() -> About {
+        About::new("Make an account")
             .detail("A link that verifies the address is mailed to it.")
             .body::<NewAccount>(json!({
                 "name": "Ada Lovelace", "email": "ada@example.com", "password": "Analytical-1843"

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
-use shared::describe::Description;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::one_time::{ASKED_FOR, OneTimeToken, OneTimeTokens, Purpose};
 use shared::{Error, Function, Init, Request, Response, Result};
@@ -24,8 +24,8 @@ impl Endpoint for ResendVerification {
     type Caller = SignedIn;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Have another link mailed that verifies the own address")
+    fn describe() -> About {
+        About::new("Have another link mailed that verifies the own address")
             .detail("Where the address is verified already, nothing is mailed. A link is good for 24 hours, once.")
             .answers_nothing(StatusCode::ACCEPTED)
             .fails([Error::TooManyRequests { seconds: 60 }])

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::profile::Profile;
 use shared::request::Origin;
@@ -29,8 +29,8 @@ impl Endpoint for UpdateMe {
     type Caller = SignedIn;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Change the own account")
+    fn describe() -> About {
+        About::new("Change the own account")
             .body::<Changes>(json!({"name": "Ada King"}))
             .answers::<Profile<'_>>(StatusCode::OK, Profile::example())
     }

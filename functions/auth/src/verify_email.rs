@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::Client;
 use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::one_time::{Claim, Links, OneTimeTokens, Purpose};
 use shared::request::Origin;
@@ -33,8 +33,8 @@ impl Endpoint for VerifyEmail {
     type Caller = Visitor;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Verify an address with the token of a mailed link")
+    fn describe() -> About {
+        About::new("Verify an address with the token of a mailed link")
             .body::<Given>(json!({"token": "k1.AaMDyPKh.mAc1"}))
             .answers_nothing(StatusCode::NO_CONTENT)
             .fails([Error::InvalidOneTimeToken])

@@ -4,7 +4,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::caller::Anyone;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::{Function, Init, Request, Response, Result};
 
@@ -29,8 +29,8 @@ impl Endpoint for Health {
     type Caller = Anyone;
     const WRITES: bool = false;
 
-    fn describe() -> Description {
-        Description::new("Tell which version runs")
+    fn describe() -> About {
+        About::new("Tell which version runs")
             .detail("Touches nothing: for whether what it needs answers too, see `/health/ready`.")
             .answers::<Report<'_>>(
                 StatusCode::OK,

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use shared::caller::Admin;
-use shared::describe::Description;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::users::Users;
 use shared::{Error, Function, Init, Request, Response, Result};
@@ -21,8 +21,8 @@ impl Endpoint for Get {
     type Caller = Admin;
     const WRITES: bool = false;
 
-    fn describe() -> Description {
-        Description::new("Read an account").answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+    fn describe() -> About {
+        About::new("Read an account").answers::<Shown<'_>>(StatusCode::OK, Shown::example())
     }
 
     fn init(init: &mut Init) -> Self {

@@ -4,7 +4,7 @@ use futures_util::future::try_join;
 use http::StatusCode;
 use shared::caller::Admin;
 use shared::counters::Counters;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::listing::Listing;
 use shared::page::{Listed, Page, Parameters};
@@ -30,13 +30,11 @@ impl Endpoint for List {
     type Caller = Admin;
     const WRITES: bool = false;
 
-    fn describe() -> Description {
-        Description::new("List the accounts, newest first")
-            .query::<Parameters>()
-            .answers::<Listed<Shown<'_>>>(
-                StatusCode::OK,
-                json!({"data": [Shown::example()], "page": 0, "size": 10, "total": 1, "nextCursor": null}),
-            )
+    fn describe() -> About {
+        About::new("List the accounts, newest first").query::<Parameters>().answers::<Listed<Shown<'_>>>(
+            StatusCode::OK,
+            json!({"data": [Shown::example()], "page": 0, "size": 10, "total": 1, "nextCursor": null}),
+        )
     }
 
     fn init(init: &mut Init) -> Self {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use shared::caller::Admin;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::users::Roles;
 use shared::{Error, Function, Init, Request, Response, Result, input};
@@ -24,8 +24,8 @@ impl Endpoint for SetRoles {
     type Caller = Admin;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Say what an account may do")
+    fn describe() -> About {
+        About::new("Say what an account may do")
             .detail("Its sessions end, unless it has these roles already. The last active admin stays one.")
             .body::<Wanted>(json!({"roles": ["user", "admin"]}))
             .answers::<Shown<'_>>(StatusCode::OK, Shown::example())

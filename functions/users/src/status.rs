@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use shared::caller::Admin;
-use shared::describe::{Description, json};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::users::Status;
 use shared::{Error, Function, Init, Request, Response, Result, input};
@@ -24,8 +24,8 @@ impl Endpoint for SetStatus {
     type Caller = Admin;
     const WRITES: bool = true;
 
-    fn describe() -> Description {
-        Description::new("Suspend an account, or let it in again")
+    fn describe() -> About {
+        About::new("Suspend an account, or let it in again")
             .detail("Its sessions end, unless it is so already. The last active admin cannot be suspended.")
             .body::<Wanted>(json!({"status": "SUSPENDED"}))
             .answers::<Shown<'_>>(StatusCode::OK, Shown::example())

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 use shared::Error;
 use shared::caller::Access;
-use shared::describe::{Answer, Description};
+use shared::describe::{Answer, Header};
 use shared::input::{FieldError, Place};
 use shared::request::{MAX_BODY, Origin};
 use shared::response::Problem;
@@ -59,17 +59,17 @@ fn header(name: &str) -> (String, Value) {
 impl Document {
     pub(super) fn answers(&mut self, operation: &Operation<'_>) -> Value {
         let mut answers = Map::new();
-        for answer in &operation.description.answers {
-            answers.insert(answer.status.as_str().to_owned(), self.answer(answer, &operation.description));
+        for answer in &operation.about.answers {
+            answers.insert(answer.status.as_str().to_owned(), self.answer(answer, operation));
         }
-        if operation.description.versioned && operation.route.method == Method::GET.as_str() {
+        if operation.may_be_unchanged() {
             let headers = Map::from_iter([header("X-Request-Id"), header("ETag")]);
             let unchanged = json!({"description": "It has not changed", "headers": headers});
             answers.insert(StatusCode::NOT_MODIFIED.as_str().to_owned(), unchanged);
         }
         let implied = implied(operation);
         let mut problems: BTreeMap<StatusCode, Vec<&Error>> = BTreeMap::new();
-        for error in operation.description.errors.iter().chain(&implied) {
+        for error in operation.about.errors.iter().chain(&implied) {
             problems.entry(error.row().status).or_default().push(error);
         }
         // It throttles whatever it likes.
@@ -80,16 +80,16 @@ impl Document {
         answers.into()
     }
 
-    fn answer(&mut self, answer: &Answer, description: &Description) -> Value {
+    fn answer(&mut self, answer: &Answer, operation: &Operation<'_>) -> Value {
         let mut headers = Map::from_iter([header("X-Request-Id")]);
-        if description.versioned {
+        if operation.about.versioned && answer.content.is_some() {
             headers.extend([header("ETag")]);
         }
-        if description.keyed {
+        if operation.keyed {
             headers.extend([header("Idempotency-Replayed")]);
         }
-        for (name, what) in &answer.headers {
-            let header = json!({"description": what, "required": true, "schema": {"type": "string"}});
+        for Header { name, what, always } in &answer.headers {
+            let header = json!({"description": what, "required": always, "schema": {"type": "string"}});
             headers.insert((*name).to_owned(), header);
         }
         let mut described =
@@ -187,7 +187,18 @@ fn implied(operation: &Operation<'_>) -> Vec<Error> {
     if operation.route.path.contains('{') {
         errors.push(Error::NotFound("User"));
     }
-    if operation.description.body.is_some() {
+    if operation.holds_to_version() {
+        errors.push(Error::PreconditionFailed);
+    }
+    if operation.keyed {
+        let place = Place::Parameter("Idempotency-Key".to_owned());
+        errors.extend([
+            Error::IdempotencyInProgress,
+            Error::IdempotencyKeyReused,
+            Error::Validation(fault(place, "TOO_LONG", "must have at most 255 characters")),
+        ]);
+    }
+    if operation.about.body.is_some() {
         let place = Place::Pointer("/name".to_owned());
         errors.extend([
             Error::MalformedJson("EOF while parsing an object at line 1 column 1".to_owned()),
@@ -196,7 +207,7 @@ fn implied(operation: &Operation<'_>) -> Vec<Error> {
             Error::UnsupportedMediaType("application/json"),
             Error::Validation(fault(place, "REQUIRED", "is required")),
         ]);
-    } else if operation.description.query.is_some() {
+    } else if operation.about.query.is_some() {
         let place = Place::Parameter("size".to_owned());
         errors.push(Error::Validation(fault(place, "OUT_OF_RANGE", "must be from 1 to 100")));
     }
