@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod grant;
 pub mod invoke;
 pub mod mapping;
+pub mod openapi;
 pub mod smoke;
 pub mod template;
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::gateway::REQUESTS;
+use local::template::Template;
 use local::{Bundle, Options};
 use local_aws::State;
 use tracing::level_filters::LevelFilter;
@@ -62,6 +63,8 @@ enum Command {
         #[arg(long, env = "ARCANA_PORT", default_value_t = 3000)]
         port: u16,
     },
+    /// Print the API's `OpenAPI` document, which is kept in docs/openapi.json
+    Openapi,
     /// Run every built binary once with its sample event
     Smoke {
         /// Where the binaries are
@@ -81,6 +84,7 @@ async fn main() -> ExitCode {
     show_logs(arguments.verbose);
     let ended = match arguments.command {
         Some(Command::Smoke { bundle }) => local::smoke::run(&bundle).await,
+        Some(Command::Openapi) => print_document(),
         Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
         None => serve(arguments).await,
     };
@@ -96,6 +100,12 @@ async fn main() -> ExitCode {
 async fn grant_role(email: &str, role: &str, port: u16) -> Result<(), Box<dyn std::error::Error>> {
     let roles = local::grant::role(port, email, role).await?;
     println!("{email} has the roles {roles}; sessions from before have ended: log in again");
+    Ok(())
+}
+
+fn print_document() -> Result<(), Box<dyn std::error::Error>> {
+    let template = Template::read(&local::bundle::default_template(), &BTreeMap::new())?;
+    print!("{}", local::openapi::text_of(&local::openapi::document(&template)));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use email_address::{EmailAddress, Options};
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
@@ -14,8 +15,9 @@ use crate::text::is_unsendable;
 ///
 /// `Display` writes it whole, for mail headers and answers. It has no `Debug`, so that it does not
 /// slip into a log line.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(inline, description = "An email address, in lower case", extend("format" = "email"))]
 pub struct Email(String);
 
 impl Email {
@@ -94,6 +96,11 @@ impl Field for Email {
             };
             Fault::invalid(code, fault.to_string())
         })
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "format": "email", "maxLength": Self::MAX_BYTES,
+            "description": "An address of the form local@domain.tld; upper and lower case are the same"})
     }
 }
 

@@ -26,6 +26,7 @@ use serde_json::value::RawValue;
 
 use crate::caller::{Access, Caller};
 use crate::clock::Clock;
+use crate::describe::About;
 use crate::init::{Init, StartError, Variables};
 use crate::request::Request;
 use crate::response::Response;
@@ -46,6 +47,8 @@ pub struct Function {
     pub name: &'static str,
     /// What invokes it.
     pub kind: Kind,
+    /// What an endpoint says of itself. No deployed function asks.
+    pub describe: Option<fn() -> About>,
     start: fn(&mut Init) -> Box<dyn Running>,
 }
 
@@ -85,6 +88,9 @@ pub trait Endpoint: Sized + Send + Sync + 'static {
     /// Whether a signed-in caller may repeat a request under an `Idempotency-Key`: every POST and PATCH outside
     /// `/auth`. Its answer is kept for a day and so must hold no secret.
     const KEYED: bool = false;
+
+    /// What the API's document says of it, beside what follows from its route and its caller.
+    fn describe() -> About;
 
     /// Takes what the endpoint needs.
     fn init(init: &mut Init) -> Self;
@@ -149,28 +155,34 @@ impl Function {
         Self {
             name,
             kind: Kind::Http { access: <E::Caller as Caller>::ACCESS, writes: E::WRITES, keyed: E::KEYED },
+            describe: Some(E::describe),
             start: |init| Box::new(http::Http::<E>::new(init)),
         }
     }
 
     /// A consumer of a queue.
     pub const fn queue<C: Consumer>(name: &'static str) -> Self {
-        Self { name, kind: Kind::Queue, start: |init| Box::new(queue::Queue::<C>::new(init)) }
+        Self { name, kind: Kind::Queue, describe: None, start: |init| Box::new(queue::Queue::<C>::new(init)) }
     }
 
     /// A reader of DynamoDB streams.
     pub const fn stream<S: StreamReader>(name: &'static str) -> Self {
-        Self { name, kind: Kind::Stream, start: |init| Box::new(stream::Stream(S::init(init))) }
+        Self {
+            name,
+            kind: Kind::Stream,
+            describe: None,
+            start: |init| Box::new(stream::Stream(S::init(init))),
+        }
     }
 
     /// A scheduled task.
     pub const fn schedule<T: Task>(name: &'static str) -> Self {
-        Self { name, kind: Kind::Schedule, start: |init| Box::new(Schedule(T::init(init))) }
+        Self { name, kind: Kind::Schedule, describe: None, start: |init| Box::new(Schedule(T::init(init))) }
     }
 
     /// An operation that is invoked directly.
     pub const fn event<O: Operation>(name: &'static str) -> Self {
-        Self { name, kind: Kind::Event, start: |init| Box::new(Direct(O::init(init))) }
+        Self { name, kind: Kind::Event, describe: None, start: |init| Box::new(Direct(O::init(init))) }
     }
 
     /// Starts the function: reads its configuration and its secrets and opens its connections.

@@ -1,7 +1,9 @@
 //! Identifiers: UUIDv7 (RFC 9562), so that newer ids sort after older ones.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -43,6 +45,9 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
+            /// One for the API's document.
+            pub const EXAMPLE: &str = "01a203c8-f2a1-79ba-b51f-e8e5ab46bc24";
+
             /// A new id.
             pub fn new(now: Timestamp) -> Self {
                 Self(uuid(now))
@@ -66,6 +71,20 @@ macro_rules! ids {
         impl From<[u8; 16]> for $name {
             fn from(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "format": "uuid"})
             }
         }
 

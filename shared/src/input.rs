@@ -4,77 +4,30 @@
 //! body is a flat list of named raw values, and each field's type reads its own (see [`Field`]).
 //! Numbers reach their type as they were written, never through a float.
 
-use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::{Error, Result};
 
+mod fault;
+
+use fault::pointer;
+pub use fault::{Fault, FieldError, Place};
+
 /// Members of a body at most: no request has as many, and each is compared with all before it.
 const MOST_FIELDS: usize = 100;
-
-/// What is wrong with one field, as the `errors` member of a problem names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// Where: a JSON Pointer (RFC 6901) into the body or the name of a query parameter.
-    #[serde(flatten)]
-    pub place: Place,
-    /// Which rule was broken, for programs.
-    pub code: &'static str,
-    /// Which rule was broken, for people.
-    pub detail: Cow<'static, str>,
-}
-
-/// Where a bad value was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Place {
-    /// A JSON Pointer into the body.
-    Pointer(String),
-    /// A query parameter's name.
-    Parameter(String),
-}
-
-/// Why a field could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A value of another JSON type (400 `INVALID_TYPE`); holds the type that was wanted.
-    Type(&'static str),
-    /// A value of the right type that breaks rules (422): each with its code and its text.
-    Invalid(Vec<(&'static str, Cow<'static, str>)>),
-}
-
-impl Fault {
-    /// One broken rule.
-    pub fn invalid(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::Invalid(vec![(code, detail.into())])
-    }
-}
-
-impl Fault {
-    /// The error of a body whose field `name` has this fault.
-    pub fn at(self, name: &str) -> Error {
-        let place = Place::Pointer(pointer(name));
-        match self {
-            Self::Type(wanted) => {
-                let detail = format!("must be a {wanted}").into();
-                Error::InvalidType(vec![FieldError { place, code: "INVALID_VALUE", detail }])
-            }
-            Self::Invalid(rules) => {
-                let of = |(code, detail)| FieldError { place: place.clone(), code, detail };
-                Error::Validation(rules.into_iter().map(of).collect())
-            }
-        }
-    }
-}
 
 /// A type that can stand as a field of a JSON body.
 pub trait Field: Sized {
     /// Reads the field's value, or says all that is wrong with it.
     fn read(raw: &Raw<'_>) -> Result<Self, Fault>;
+
+    /// What is taken, as JSON Schema: no narrower than [`read`](Self::read), and as close to it as it can be.
+    fn schema() -> Schema;
 
     /// What an absent field means: an error unless the type says otherwise.
     fn absent() -> Result<Self, Fault> {
@@ -86,6 +39,10 @@ pub trait Field: Sized {
 impl<T: Field> Field for Option<T> {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         T::read(raw).map(Some)
+    }
+
+    fn schema() -> Schema {
+        T::schema()
     }
 
     fn absent() -> Result<Self, Fault> {
@@ -131,6 +88,15 @@ impl<T: Field> Field for Patch<T> {
         T::read(raw).map(Self::Set)
     }
 
+    fn schema() -> Schema {
+        let mut schema = T::schema();
+        let kind = schema.remove("type");
+        schema.insert("type".to_owned(), serde_json::json!([kind, "null"]));
+        // An empty text is as good as null.
+        schema.remove("minLength");
+        schema
+    }
+
     fn absent() -> Result<Self, Fault> {
         Ok(Self::Keep)
     }
@@ -140,6 +106,10 @@ impl<T: Field> Field for Patch<T> {
 impl Field for String {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         raw.string()
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string"})
     }
 }
 
@@ -384,13 +354,37 @@ fn is_number(value: &RawValue) -> bool {
     value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
-/// The JSON Pointer to the member `name` of the body (RFC 6901, section 3).
-fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+/// What an [`Input`] says of one of its fields.
+pub struct Member {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What it takes.
+    pub schema: Schema,
+}
+
+impl Member {
+    /// The field `name` of type `T`, with the lines of its own documentation.
+    pub fn new<T: Field>(name: &'static str, documentation: &[&str]) -> Self {
+        let mut schema = T::schema();
+        if !documentation.is_empty() {
+            schema.insert("description".to_owned(), documentation.join("").trim().into());
+        }
+        Self { name, required: T::absent().is_err(), schema }
+    }
+}
+
+/// The schema of a type that is answered too, written out: what a [`Field`] of the type takes.
+pub fn schema_of<T: JsonSchema>() -> Schema {
+    T::json_schema(&mut SchemaGenerator::default())
 }
 
 /// A body or a query: a struct that can be read with all its faults at once. Made by [`input!`](crate::input!).
 pub trait Input: Sized {
+    /// What fields it has.
+    fn members() -> Vec<Member>;
+
     /// Reads every field.
     fn read(source: Source<'_>) -> Result<Self>;
 }
@@ -408,13 +402,18 @@ pub trait Input: Sized {
 /// ```
 ///
 /// A field's JSON name is its Rust name unless it says otherwise: `new_password as "newPassword": NewPassword`.
+/// A comment at a field is what the API's document says of it.
 #[macro_export]
 macro_rules! input {
-    ($(#[$doc:meta])* $vis:vis struct $name:ident { $($field:ident $(as $key:literal)?: $type:ty),+ $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident { $($(#[doc = $text:literal])* $field:ident $(as $key:literal)?: $type:ty),+ $(,)? }) => {
         $(#[$doc])*
         $vis struct $name { $($field: $type),+ }
 
         impl $crate::input::Input for $name {
+            fn members() -> Vec<$crate::input::Member> {
+                vec![$($crate::input::Member::new::<$type>($crate::input!(@key $field $($key)?), &[$($text),*])),+]
+            }
+
             fn read(source: $crate::input::Source<'_>) -> $crate::Result<Self> {
                 let mut reader = $crate::input::Reader::new(source);
                 $(let $field = reader.field::<$type>($crate::input!(@key $field $($key)?));)+

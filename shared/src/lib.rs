@@ -11,7 +11,8 @@
 //!    (what a client holds), [`keys`] (what signs it);
 //! 4. the function runtime: [`function`] (the five entry kinds), [`init`] (configuration and
 //!    clients, read once), [`request`], [`response`], [`mod@input`], [`caller`] and [`error`];
-//!    what HTTP asks of every endpoint: [`precondition`], [`idempotency`].
+//!    what HTTP asks of every endpoint: [`precondition`], [`idempotency`]; what an endpoint says of itself:
+//!    [`describe`].
 //!
 //! A binary is three lines: it calls [`run`] with its [`Function`].
 
@@ -24,6 +25,7 @@ pub mod conditional;
 pub mod counters;
 pub mod credentials;
 pub mod cursor;
+pub mod describe;
 pub mod email;
 pub mod error;
 pub mod event;

@@ -2,12 +2,14 @@
 //!
 //! An amount is a whole number of ten-thousandths, because no currency of ISO 4217 has more than four minor digits.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::input::{Fault, Field, Raw};
+use crate::input::{self, Fault, Field, Raw};
 
 /// How many of an amount's units make 1.
 const UNIT: i64 = 10_000;
@@ -123,6 +125,25 @@ impl Field for Amount {
             None => Ok(amount),
         }
     }
+
+    fn schema() -> Schema {
+        input::schema_of::<Self>()
+    }
+}
+
+impl JsonSchema for Amount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number", "minimum": 0, "maximum": 999_999_999_999.99,
+            "description": "A decimal number that is kept exactly, with no more digits than its currency has"})
+    }
 }
 
 /// A currency of ISO 4217 that money is counted in: no metals, no codes for tests.
@@ -167,6 +188,10 @@ impl Field for Currency {
         raw.string()?
             .parse()
             .map_err(|fault: NotACurrency| Fault::invalid("INVALID_VALUE", fault.to_string()))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "pattern": "^[A-Z]{3}$", "description": "A currency of ISO 4217"})
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pages of a list: `page` and `size`, or `cursor` and `size`.
 
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -32,13 +33,18 @@ pub struct Page {
 }
 
 /// A page as it is answered.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}Page")]
 pub struct Listed<T> {
     data: Vec<T>,
+    /// The number that was asked for; 0 where a cursor leads here.
     page: u64,
+    /// How many items a page has at most.
     size: usize,
+    /// How many items the list has.
     total: i64,
+    /// Where the next page begins; null on the last one.
     next_cursor: Option<String>,
 }
 
@@ -49,6 +55,11 @@ impl Field for Size {
             _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from 1 to 100")),
         }
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "integer", "minimum": 1, "maximum": 100, "default": 10,
+            "description": "How many items a page has"})
+    }
 }
 
 impl Field for Number {
@@ -56,11 +67,21 @@ impl Field for Number {
         let out_of_range = |_| Fault::invalid("OUT_OF_RANGE", "must be 0 or more");
         raw.integer()?.try_into().map(Self).map_err(out_of_range)
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "integer", "minimum": 0, "maximum": FURTHEST, "default": 0,
+            "description": "Which page, from 0; page * size is at most 10000, and a cursor goes on from there"})
+    }
 }
 
 input! {
     /// What every list takes.
-    pub struct Parameters { page: Option<Number>, size: Option<Size>, cursor: Option<String> }
+    pub struct Parameters {
+        page: Option<Number>,
+        size: Option<Size>,
+        /// The `nextCursor` of the page before, in place of `page`
+        cursor: Option<String>,
+    }
 }
 
 impl Page {

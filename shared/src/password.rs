@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 
+use schemars::{Schema, json_schema};
 use tokio::sync::Semaphore;
 
 use crate::email::Email;
@@ -61,6 +62,10 @@ impl Field for Wanted {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         raw.string().map(Self)
     }
+
+    fn schema() -> Schema {
+        NewPassword::schema()
+    }
 }
 
 /// Beside its own text, the password is held against the `name` and the `email` of the same body.
@@ -68,6 +73,13 @@ impl Field for NewPassword {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         let (name, email) = (raw.sibling("name"), raw.sibling("email"));
         Self::parse(raw.string()?, name.as_deref(), email.as_deref())
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "format": "password", "minLength": MIN, "maxLength": MAX_BYTES,
+            "description": "At least 8 characters with an upper-case letter, a lower-case letter and a digit, \
+                or any 15; at most 256 bytes; none of the most common passwords; without the account's own name \
+                or address"})
     }
 }
 
@@ -78,6 +90,10 @@ impl Field for Password {
             return Err(Fault::invalid("TOO_SHORT", "must not be empty"));
         }
         Ok(Self(text))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "format": "password", "minLength": 1})
     }
 }
 

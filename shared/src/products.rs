@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::counters::Counters;
 use crate::event::{Entity, Provenance};
 use crate::id::ProductId;
 use crate::init::Init;
-use crate::input::{Fault, Field, Raw};
+use crate::input::{self, Fault, Field, Raw};
 use crate::listing::{self, Listing, SHARDS};
 use crate::money::Money;
 use crate::precondition::IfMatch;
@@ -76,8 +77,9 @@ pub struct Product {
 }
 
 /// Who sees a product: everybody sees the active ones, admins see all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schemars(rename = "ProductStatus")]
 pub enum Status {
     /// Not for sale yet: how every product begins.
     Draft,
@@ -109,6 +111,10 @@ impl Field for Status {
         let name = raw.string()?;
         let known = Self::ALL.into_iter().find(|status| status.name() == name);
         known.ok_or_else(|| Fault::invalid("INVALID_VALUE", "must be DRAFT, ACTIVE, INACTIVE or ARCHIVED"))
+    }
+
+    fn schema() -> Schema {
+        input::schema_of::<Self>()
     }
 }
 

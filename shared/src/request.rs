@@ -14,7 +14,7 @@ use crate::precondition::IfMatch;
 use crate::{Error, Result};
 
 /// The largest JSON body, in bytes.
-const MAX_BODY: usize = 256 * 1024;
+pub const MAX_BODY: usize = 256 * 1024;
 
 /// A request as a handler sees it.
 pub struct Request {

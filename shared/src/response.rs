@@ -3,6 +3,7 @@
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use lambda_http::aws_lambda_events;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Members;
@@ -17,9 +18,9 @@ pub struct Response {
 }
 
 /// A problem document: RFC 9457's members, then ours.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+pub struct Problem<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -30,6 +31,23 @@ struct Problem<'a> {
     request_id: &'a str,
     #[serde(flatten)]
     members: Members<'a>,
+}
+
+impl<'a> Problem<'a> {
+    /// What the sender of a request is told of an error.
+    pub fn of(error: &'a Error, origin: &'a Origin) -> Self {
+        let row = error.row();
+        Self {
+            kind: format!("urn:arcana:problem:{}", row.code.to_lowercase().replace('_', "-")),
+            title: row.title,
+            status: row.status.as_u16(),
+            detail: error.detail(),
+            code: row.code,
+            instance: &origin.path,
+            request_id: &origin.request_id,
+            members: error.members(),
+        }
+    }
 }
 
 impl Response {
@@ -61,21 +79,10 @@ impl Response {
         self
     }
 
-    /// The problem document of an error (RFC 9457).
+    /// The answer to a request that ended in an error.
     pub fn problem(error: &Error, origin: &Origin) -> Self {
-        let row = error.row();
-        let problem = Problem {
-            kind: format!("urn:arcana:problem:{}", row.code.to_lowercase().replace('_', "-")),
-            title: row.title,
-            status: row.status.as_u16(),
-            detail: error.detail(),
-            code: row.code,
-            instance: &origin.path,
-            request_id: &origin.request_id,
-            members: error.members(),
-        };
-        let body = serde_json::to_string(&problem).unwrap_or_default();
-        let mut response = Self::empty(row.status).text("application/problem+json", body);
+        let body = serde_json::to_string(&Problem::of(error, origin)).unwrap_or_default();
+        let mut response = Self::empty(error.row().status).text("application/problem+json", body);
         if let Some((name, value)) = error.header() {
             response = response.header(name, &value);
         }

@@ -1,5 +1,6 @@
 //! Human text: names, categories, descriptions.
 
+use schemars::{Schema, json_schema};
 use serde::Serialize;
 
 use crate::input::{Fault, Field, Raw};
@@ -23,6 +24,11 @@ impl Field for Name {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         Ok(Self(line(&raw.string()?, Self::MAX)?))
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": Self::MAX,
+            "description": "One line of text without control characters; space around it is cut off"})
+    }
 }
 
 /// The name of a category: 1 to 100 characters, trimmed, without control characters.
@@ -43,6 +49,11 @@ impl Category {
 impl Field for Category {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         Ok(Self(line(&raw.string()?, Self::MAX)?))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": Self::MAX,
+            "description": "One line of text without control characters; space around it is cut off"})
     }
 }
 
@@ -66,6 +77,11 @@ impl Field for Description {
         let text = raw.string()?;
         let is_forbidden = |c: char| is_unsendable(c) && !matches!(c, '\n' | '\r' | '\t');
         Ok(Self(bounded(&text, Self::MAX, is_forbidden)?))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": Self::MAX,
+            "description": "Text, of several lines maybe; space around it is cut off"})
     }
 }
 

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment, in whole milliseconds since the Unix epoch.
 ///
 /// Shown and serialised as `2026-01-31T09:05:00.000Z` (RFC 3339).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(inline, with = "String", description = "RFC 3339, in UTC, with milliseconds", extend("format" = "date-time"))]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -1,7 +1,9 @@
 //! What a client holds: an access token (JWT) and an opaque refresh token.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::id::{SessionId, UserId};
@@ -39,8 +41,9 @@ pub struct Claims {
     jti: Uuid,
 }
 
-/// What a login or a refresh answers (RFC 6749, section 5.1, in camelCase). It has no `Debug`.
-#[derive(Serialize)]
+// It has no `Debug`.
+/// What a login or a refresh answers (RFC 6749, section 5.1, in camelCase).
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
     access_token: String,
@@ -48,6 +51,16 @@ pub struct TokenPair {
     token_type: &'static str,
     /// Seconds that the access token lives.
     expires_in: i64,
+}
+
+impl TokenPair {
+    /// One for the API's document.
+    pub fn example() -> Value {
+        json!({
+            "accessToken": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSJ9.e30.c2ln",
+            "refreshToken": "k1.AaMDyPKh.mAc1", "tokenType": "Bearer", "expiresIn": 86400
+        })
+    }
 }
 
 /// Makes tokens.
@@ -184,6 +197,10 @@ impl Field for Presented {
             text if text.is_empty() => Err(Fault::invalid("TOO_SHORT", "must not be empty")),
             text => Ok(Self(text)),
         }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1})
     }
 }
 

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use crate::email::Email;
 use crate::event::{Entity, Provenance};
 use crate::id::{UserId, derived};
 use crate::init::Init;
-use crate::input::{Fault, Field, Raw};
+use crate::input::{self, Fault, Field, Raw};
 use crate::listing::{self, Listing, SHARDS};
 use crate::text::Name;
 use crate::time::Timestamp;
@@ -63,7 +64,7 @@ pub struct User {
 }
 
 /// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// What everybody may.
@@ -98,6 +99,10 @@ impl Field for Roles {
         }
         Ok(Self(Self::sorted(&roles)))
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "array", "minItems": 1, "items": input::schema_of::<Role>()})
+    }
 }
 
 impl Field for Status {
@@ -108,10 +113,14 @@ impl Field for Status {
             _ => Err(Fault::invalid("INVALID_VALUE", "must be \"ACTIVE\" or \"SUSPENDED\"")),
         }
     }
+
+    fn schema() -> Schema {
+        input::schema_of::<Self>()
+    }
 }
 
 /// Whether a user may log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// May log in.
@@ -121,7 +130,7 @@ pub enum Status {
 }
 
 /// Whether the external directory knows a user as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum SyncStatus {
     /// It does, or there is no directory.

@@ -6,5 +6,6 @@ mod environment;
 mod events;
 mod kinds;
 mod names;
+mod openapi;
 mod project;
 mod tidy;

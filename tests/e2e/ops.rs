@@ -1,9 +1,9 @@
-//! Health, what no route takes, CORS, and what every answer carries.
+//! Health, what the API says of itself, what no route takes, CORS, and what every answer carries.
 
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, ORIGIN};
+use reqwest::header::{CONTENT_TYPE, IF_NONE_MATCH, ORIGIN};
 use serde_json::json;
 
 use crate::app::{Answer, LOGIN, ME, REGISTER, TestApp, new_account, new_address};
@@ -36,6 +36,56 @@ async fn health_tells_version_and_commit() {
 async fn health_tells_the_commit_that_was_deployed() {
     let Some(app) = TestApp::with_parameter("Commit", "0123abc").await else { return };
     assert_eq!(app.get("/health").await.json()["commit"], "0123abc");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_tells_that_everything_answers() {
+    let app = TestApp::start().await;
+    let answer = app.get("/health/ready").await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"status": "ready"})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_tells_that_something_is_away_and_not_what() {
+    let Some(app) = TestApp::local().await else { return };
+    let sqs = app.aws().sqs();
+    let url = sqs.get_queue_url().queue_name("EmailsQueue").send().await.unwrap().queue_url;
+    sqs.delete_queue().queue_url(url.unwrap()).send().await.unwrap();
+    let answer = app.get("/health/ready").await;
+    answer.problem(503, "UNAVAILABLE");
+    assert!(answer.header("retry-after").is_some());
+    assert!(!answer.body.to_lowercase().contains("queue"), "{}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_served_and_not_sent_again_to_who_has_it() {
+    let app = TestApp::start().await;
+    for (path, content_type) in
+        [("/api/v1/openapi.json", "application/json"), ("/docs", "text/html; charset=utf-8")]
+    {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), Some(content_type));
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+        let etag = answer.header("etag").unwrap();
+        let again = app.send(app.request(Method::GET, path).header(IF_NONE_MATCH, etag)).await;
+        assert_eq!((again.status.as_u16(), again.body.as_str(), again.header("etag")), (304, "", Some(etag)));
+        let other = app.send(app.request(Method::GET, path).header(IF_NONE_MATCH, "\"other\"")).await;
+        assert_eq!((other.status.as_u16(), other.body), (200, answer.body));
+    }
+    assert_eq!(app.get("/api/v1/openapi.json").await.json()["openapi"], "3.1.1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_document_runs_nothing_and_asks_nobody() {
+    let app = TestApp::start().await;
+    let page = app.get("/docs").await;
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(page.body.contains("POST") && page.body.contains("/api/v1/auth/register"));
+    for word in ["<script", "http://", "https://", "src=", " style="] {
+        assert!(!page.body.contains(word), "the page has {word:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,14 @@ use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
 use shared::credentials::Credential;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::one_time::{OneTimeTokens, Purpose};
 use shared::password::{self, Hash, Password, Wanted};
 use shared::request::Origin;
 use shared::transaction;
 use shared::users::Users;
-use shared::{Function, Init, Request, Response, Result, input};
+use shared::{Error, Function, Init, Request, Response, Result, input};
 
 use crate::own_password::OwnPassword;
 
@@ -32,6 +33,14 @@ pub struct ChangePassword {
 impl Endpoint for ChangePassword {
     type Caller = SignedIn;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Change the own password")
+            .detail("All sessions end, the caller's included.")
+            .body::<Change>(json!({"currentPassword": "Analytical-1843", "newPassword": "Difference-1822"}))
+            .answers_nothing(StatusCode::NO_CONTENT)
+            .fails([Error::WrongPassword, Error::TooManyRequests { seconds: 60 }])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

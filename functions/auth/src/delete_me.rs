@@ -5,12 +5,13 @@ use shared::caller::SignedIn;
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::credentials::Credential;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::password::Password;
 use shared::request::Origin;
 use shared::transaction;
 use shared::users::Users;
-use shared::{Function, Init, Request, Response, Result, input};
+use shared::{Error, Function, Init, Request, Response, Result, input};
 
 use crate::own_password::OwnPassword;
 
@@ -32,6 +33,14 @@ pub struct DeleteMe {
 impl Endpoint for DeleteMe {
     type Caller = SignedIn;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Delete the own account")
+            .detail("All sessions end. The last active admin cannot go.")
+            .body::<Confirmed>(json!({"password": "Analytical-1843"}))
+            .answers_nothing(StatusCode::NO_CONTENT)
+            .fails([Error::WrongPassword, Error::LastAdmin, Error::TooManyRequests { seconds: 60 }])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::sessions::{Ended, Sessions};
 use shared::{Error, Function, Init, Request, Response, Result};
@@ -19,6 +20,10 @@ pub struct EndSession {
 impl Endpoint for EndSession {
     type Caller = SignedIn;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("End one of the caller's sessions").answers_nothing(StatusCode::NO_CONTENT)
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { sessions: Sessions::init(init), clock: init.clock() }

@@ -5,11 +5,12 @@ use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::credentials::Credentials;
+use shared::describe::{About, json};
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::one_time::{OneTimeToken, OneTimeTokens, Purpose};
 use shared::users;
-use shared::{Function, Init, Request, Response, Result, input};
+use shared::{Error, Function, Init, Request, Response, Result, input};
 
 use crate::mail_limits::MailLimits;
 
@@ -31,6 +32,14 @@ pub struct ForgotPassword {
 impl Endpoint for ForgotPassword {
     type Caller = Visitor;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Have a link mailed that sets a new password")
+            .detail("Answered alike whether there is such an account or not. A link is good for 10 minutes, once.")
+            .body::<Forgotten>(json!({"email": "ada@example.com"}))
+            .answers_nothing(StatusCode::ACCEPTED)
+            .fails([Error::TooManyRequests { seconds: 60 }])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

@@ -2,9 +2,11 @@
 
 use futures_util::future::try_join;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::id::SessionId;
 use shared::sessions::Sessions;
@@ -14,13 +16,17 @@ use shared::{Function, Init, Request, Response, Result};
 /// `auth-list-sessions`.
 pub static FUNCTION: Function = Function::http::<ListSessions>("auth-list-sessions");
 
-#[derive(Serialize)]
+/// The live sessions, newest first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Sessions")]
 struct Listed<'a> {
     data: Vec<Shown<'a>>,
 }
 
-#[derive(Serialize)]
+/// A login that has not ended.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Session")]
 struct Shown<'a> {
     id: SessionId,
     created_at: Timestamp,
@@ -40,6 +46,17 @@ pub struct ListSessions {
 impl Endpoint for ListSessions {
     type Caller = SignedIn;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("List where the caller is logged in").answers::<Listed<'_>>(
+            StatusCode::OK,
+            json!({"data": [{
+                "id": SessionId::EXAMPLE, "createdAt": "2026-01-31T09:05:00.000Z",
+                "lastUsedAt": "2026-01-31T09:05:00.000Z", "ip": "203.0.113.7", "userAgent": "curl/8.14.1",
+                "current": true
+            }]}),
+        )
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { sessions: Sessions::init(init), clock: init.clock() }

@@ -7,6 +7,7 @@ use shared::attempts::Attempts;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::credentials::{Credential, Credentials};
+use shared::describe::{About, json};
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::id::SessionId;
@@ -14,7 +15,7 @@ use shared::password::{self, Password, Verified};
 use shared::request::Origin;
 use shared::sessions::{Session, Sessions};
 use shared::time::Timestamp;
-use shared::token::Issuer;
+use shared::token::{Issuer, TokenPair};
 use shared::transaction;
 use shared::users::{self, Status, User, Users};
 use shared::{Error, Function, Init, Request, Response, Result, input};
@@ -47,6 +48,15 @@ pub struct Login {
 impl Endpoint for Login {
     type Caller = Visitor;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Log in")
+            .detail("Unknown, suspended and known accounts are answered alike. After 10 failures an account takes an \
+                attempt only after a pause that doubles.")
+            .body::<Claim>(json!({"email": "ada@example.com", "password": "Analytical-1843"}))
+            .answers::<TokenPair>(StatusCode::OK, TokenPair::example())
+            .fails([Error::LoginFailed, Error::TooManyRequests { seconds: 60 }])
+    }
 
     fn init(init: &mut Init) -> Self {
         password::warm_up();

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::request::Origin;
 use shared::sessions::{Ended, Sessions};
@@ -28,6 +29,13 @@ pub struct Logout {
 impl Endpoint for Logout {
     type Caller = Visitor;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("End the session of a refresh token")
+            .detail("A token that is unknown or has ended is answered alike.")
+            .body::<Given>(json!({"refreshToken": "k1.AaMDyPKh.mAc1"}))
+            .answers_nothing(StatusCode::NO_CONTENT)
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::request::Origin;
 use shared::sessions::{Ended, Sessions};
@@ -23,6 +24,10 @@ pub struct LogoutAll {
 impl Endpoint for LogoutAll {
     type Caller = SignedIn;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("End all sessions of the caller").answers_nothing(StatusCode::NO_CONTENT)
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { users: Users::init(init), sessions: Sessions::init(init), clock: init.clock() }

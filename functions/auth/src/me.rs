@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use shared::caller::SignedIn;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::profile::Profile;
 use shared::{Function, Init, Request, Response, Result};
@@ -15,6 +16,10 @@ pub struct Me;
 impl Endpoint for Me {
     type Caller = SignedIn;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("Read the own account").answers::<Profile<'_>>(StatusCode::OK, Profile::example())
+    }
 
     fn init(_: &mut Init) -> Self {
         Self

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::Client;
 use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::request::Origin;
 use shared::sessions::{Ended, Session, Sessions};
@@ -34,6 +35,15 @@ pub struct Refresh {
 impl Endpoint for Refresh {
     type Caller = Visitor;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Exchange a refresh token for a new pair")
+            .detail("Each refresh token is good for one exchange; the one before the newest is for ten seconds more, \
+                for a client that lost the reply. An older one ends the session: there is a copy of it.")
+            .body::<Exchange>(json!({"refreshToken": "k1.AaMDyPKh.mAc1"}))
+            .answers::<TokenPair>(StatusCode::OK, TokenPair::example())
+            .fails([Error::InvalidRefreshToken])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

@@ -2,11 +2,13 @@
 
 use aws_sdk_dynamodb::Client;
 use http::{StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::credentials::{Credential, Credentials};
+use shared::describe::{About, json};
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::id::UserId;
@@ -15,7 +17,7 @@ use shared::password::{self, NewPassword};
 use shared::text::Name;
 use shared::transaction;
 use shared::users::{User, Users};
-use shared::{Function, Init, Request, Response, Result, input};
+use shared::{Error, Function, Init, Request, Response, Result, input};
 
 use crate::mail_limits::HOUR;
 
@@ -26,7 +28,8 @@ input! {
     struct NewAccount { name: Name, email: Email, password: NewPassword }
 }
 
-#[derive(Serialize)]
+/// The account.
+#[derive(Serialize, JsonSchema)]
 struct Registered<'a> {
     id: UserId,
     name: &'a str,
@@ -47,6 +50,20 @@ pub struct Register {
 impl Endpoint for Register {
     type Caller = Visitor;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Make an account")
+            .detail("A link that verifies the address is mailed to it.")
+            .body::<NewAccount>(json!({
+                "name": "Ada Lovelace", "email": "ada@example.com", "password": "Analytical-1843"
+            }))
+            .answers::<Registered<'_>>(
+                StatusCode::CREATED,
+                json!({"id": UserId::EXAMPLE, "name": "Ada Lovelace", "email": "ada@example.com"}),
+            )
+            .header("Location", "Where the account is read: `/api/v1/auth/me`")
+            .fails([Error::EmailAlreadyRegistered, Error::TooManyRequests { seconds: 60 }])
+    }
 
     fn init(init: &mut Init) -> Self {
         let most = init.number("REGISTRATIONS_PER_ADDRESS");

@@ -3,9 +3,10 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::one_time::{ASKED_FOR, OneTimeToken, OneTimeTokens, Purpose};
-use shared::{Function, Init, Request, Response, Result};
+use shared::{Error, Function, Init, Request, Response, Result};
 
 use crate::mail_limits::MailLimits;
 
@@ -22,6 +23,13 @@ pub struct ResendVerification {
 impl Endpoint for ResendVerification {
     type Caller = SignedIn;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Have another link mailed that verifies the own address")
+            .detail("Where the address is verified already, nothing is mailed. A link is good for 24 hours, once.")
+            .answers_nothing(StatusCode::ACCEPTED)
+            .fails([Error::TooManyRequests { seconds: 60 }])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { tokens: OneTimeTokens::init(init), limits: MailLimits::init(init), clock: init.clock() }

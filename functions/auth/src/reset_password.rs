@@ -7,6 +7,7 @@ use shared::attempts::Counts;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::credentials::{Credential, Credentials};
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::one_time::{Claim, Links, OneTimeTokens, Purpose};
 use shared::password::{self, Hash, Wanted};
@@ -37,6 +38,14 @@ pub struct ResetPassword {
 impl Endpoint for ResetPassword {
     type Caller = Visitor;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Set a new password with the token of a mailed link")
+            .detail("All sessions end. A password that breaks the rules does not use the token up.")
+            .body::<Reset>(json!({"token": "k1.AaMDyPKh.mAc1", "newPassword": "Difference-1822"}))
+            .answers_nothing(StatusCode::NO_CONTENT)
+            .fails([Error::InvalidOneTimeToken])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::profile::Profile;
 use shared::request::Origin;
@@ -27,6 +28,12 @@ pub struct UpdateMe {
 impl Endpoint for UpdateMe {
     type Caller = SignedIn;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Change the own account")
+            .body::<Changes>(json!({"name": "Ada King"}))
+            .answers::<Profile<'_>>(StatusCode::OK, Profile::example())
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { users: Users::init(init), clock: init.clock() }

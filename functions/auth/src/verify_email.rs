@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::Client;
 use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::one_time::{Claim, Links, OneTimeTokens, Purpose};
 use shared::request::Origin;
@@ -31,6 +32,13 @@ pub struct VerifyEmail {
 impl Endpoint for VerifyEmail {
     type Caller = Visitor;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Verify an address with the token of a mailed link")
+            .body::<Given>(json!({"token": "k1.AaMDyPKh.mAc1"}))
+            .answers_nothing(StatusCode::NO_CONTENT)
+            .fails([Error::InvalidOneTimeToken])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use shared::caller::Anyone;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::{Error, Function, Init, Request, Response, Result};
 
@@ -17,6 +18,10 @@ pub struct Fallback;
 impl Endpoint for Fallback {
     type Caller = Anyone;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("Answer whatever no route takes").fails([Error::MethodNotAllowed("GET, POST".to_owned())])
+    }
 
     fn init(_: &mut Init) -> Self {
         Self

@@ -4,6 +4,7 @@ use http::{StatusCode, header};
 use shared::caller::Admin;
 use shared::clock::Clock;
 use shared::counters::Counters;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::input::Patch;
 use shared::money::{Amount, Currency};
@@ -41,6 +42,16 @@ impl Endpoint for Create {
     type Caller = Admin;
     const WRITES: bool = true;
     const KEYED: bool = true;
+
+    fn describe() -> About {
+        About::new("Make a product, as a draft")
+            .body::<NewProduct>(
+                json!({"name": "Analytical Engine", "price": 1843.50, "currency": "EUR", "stock": 3}),
+            )
+            .answers::<Shown<'_>>(StatusCode::CREATED, Shown::example())
+            .header("Location", "Where the product is")
+            .versioned()
+    }
 
     fn init(init: &mut Init) -> Self {
         Self {

@@ -4,6 +4,7 @@ use http::StatusCode;
 use shared::caller::Admin;
 use shared::clock::Clock;
 use shared::counters::Counters;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::products::Products;
 use shared::{Error, Function, Init, Request, Response, Result, transaction};
@@ -21,6 +22,10 @@ pub struct Delete {
 impl Endpoint for Delete {
     type Caller = Admin;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Take a product out of the catalogue").answers_nothing(StatusCode::NO_CONTENT).versioned()
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { products: Products::init(init), counters: Counters::init(init), clock: init.clock() }

@@ -1,5 +1,6 @@
 //! What a product's fields may be, beyond what is said of texts and money.
 
+use schemars::{Schema, json_schema};
 use shared::input::{Fault, Field, Raw};
 use shared::money::{Amount, Currency, Money};
 use shared::products::MOST_STOCK;
@@ -15,6 +16,10 @@ impl Field for Stock {
             _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from 0 to 2147483647")),
         }
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "integer", "minimum": 0, "maximum": MOST_STOCK})
+    }
 }
 
 /// How many are to be added to a product's stock, or taken from it: anything but 0.
@@ -27,6 +32,11 @@ impl Field for QuantityChange {
             change if change.abs() <= MOST_STOCK => Ok(Self(change)),
             _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from -2147483647 to 2147483647")),
         }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "integer", "minimum": -MOST_STOCK, "maximum": MOST_STOCK, "not": {"const": 0},
+            "description": "How many are added; below 0, taken"})
     }
 }
 

@@ -1,6 +1,8 @@
 //! `GET /api/v1/products/{id}`: one product.
 
+use http::StatusCode;
 use shared::caller::Visitor;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::products::Products;
 use shared::{Error, Function, Init, Request, Response, Result};
@@ -20,6 +22,14 @@ pub struct Get {
 impl Endpoint for Get {
     type Caller = Visitor;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("Read a product")
+            .detail("Everybody sees active ones, admins see all.")
+            .answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+            .header("Cache-Control", "How long the answer may be kept, where nobody in particular asks")
+            .versioned()
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { products: Products::init(init), caching: Caching::init(init) }

@@ -4,8 +4,9 @@ use futures_util::future::try_join;
 use http::StatusCode;
 use shared::caller::Visitor;
 use shared::counters::Counters;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
-use shared::page::{Number, Page, Size};
+use shared::page::{Listed, Number, Page, Size};
 use shared::products::{Filter, Product, Products, Status};
 use shared::text::Category;
 use shared::{Function, Init, Request, Response, Result, input};
@@ -21,6 +22,7 @@ input! {
     pub struct Parameters {
         page: Option<Number>,
         size: Option<Size>,
+        /// The `nextCursor` of the page before, in place of `page`
         cursor: Option<String>,
         category: Option<Category>,
         status: Option<Status>,
@@ -37,6 +39,17 @@ pub struct List {
 impl Endpoint for List {
     type Caller = Visitor;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("List the products, newest first")
+            .detail("Everybody sees active ones, admins see all; who asks for others sees an empty page.")
+            .query::<Parameters>()
+            .answers::<Listed<Shown<'_>>>(
+                StatusCode::OK,
+                json!({"data": [Shown::example()], "page": 0, "size": 10, "total": 1, "nextCursor": null}),
+            )
+            .header("Cache-Control", "How long the answer may be kept, where nobody in particular asks")
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { products: Products::init(init), counters: Counters::init(init), caching: Caching::init(init) }

@@ -8,7 +8,9 @@ use std::cmp::Reverse;
 
 use futures_util::future::try_join_all;
 use http::{HeaderName, StatusCode};
+use schemars::{Schema, json_schema};
 use shared::caller::Visitor;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::input::{Fault, Field, FieldError, Place, Raw};
 use shared::money::Amount;
@@ -47,6 +49,10 @@ impl Field for Words {
         }
         Ok(Self(all))
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": 255, "description": "At least one word"})
+    }
 }
 
 /// How many products at most: 1 to 100.
@@ -58,6 +64,11 @@ impl Field for Limit {
             limit @ 1..=100 => Ok(Self(usize::try_from(limit).unwrap_or(BATCH))),
             _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from 1 to 100")),
         }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20,
+            "description": "How many products at most"})
     }
 }
 
@@ -82,6 +93,16 @@ pub struct Search {
 impl Endpoint for Search {
     type Caller = Visitor;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("Search products by the words of their name, category and description")
+            .detail("Finds what has words that begin as those of the query do. Everybody finds active ones, admins find \
+                all; the best come first.")
+            .query::<Parameters>()
+            .answers::<Vec<Shown<'_>>>(StatusCode::OK, json!([Shown::example()]))
+            .header("Cache-Control", "How long the answer may be kept, where nobody in particular asks")
+            .maybe_header("X-Result-Incomplete", "`true` where there may be products that were not looked at")
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { products: Products::init(init), index: Index::init(init), caching: Caching::init(init) }

@@ -1,7 +1,9 @@
 //! `PATCH /api/v1/products/{id}/stock`: add to a product's stock, or take from it.
 
+use http::StatusCode;
 use shared::caller::Admin;
 use shared::clock::Clock;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::input::Fault;
 use shared::products::Products;
@@ -28,6 +30,14 @@ impl Endpoint for ChangeStock {
     type Caller = Admin;
     const WRITES: bool = true;
     const KEYED: bool = true;
+
+    fn describe() -> About {
+        About::new("Add to a product's stock, or take from it")
+            .body::<StockChange>(json!({"quantityChange": -2}))
+            .answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+            .fails([Error::InsufficientStock { available: 3, requested: 5 }])
+            .versioned()
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { products: Products::init(init), clock: init.clock() }

@@ -1,8 +1,10 @@
 //! `PUT /api/v1/products/{id}`: change what a product is.
 
+use http::StatusCode;
 use shared::caller::Admin;
 use shared::clock::Clock;
 use shared::counters::Counters;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::input::Patch;
 use shared::money::{Amount, Currency};
@@ -39,6 +41,16 @@ pub struct Update {
 impl Endpoint for Update {
     type Caller = Admin;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Change what a product is")
+            .detail(
+                "What is absent stays as it is. `null` or an empty text clears a description or a category.",
+            )
+            .body::<Changes>(json!({"price": 1822.00, "category": null, "status": "ACTIVE"}))
+            .answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+            .versioned()
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { products: Products::init(init), counters: Counters::init(init), clock: init.clock() }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use shared::caller::Admin;
+use shared::describe::About;
 use shared::function::Endpoint;
 use shared::users::Users;
 use shared::{Error, Function, Init, Request, Response, Result};
@@ -19,6 +20,10 @@ pub struct Get {
 impl Endpoint for Get {
     type Caller = Admin;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("Read an account").answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+    }
 
     fn init(init: &mut Init) -> Self {
         Self { users: Users::init(init) }

@@ -4,9 +4,10 @@ use futures_util::future::try_join;
 use http::StatusCode;
 use shared::caller::Admin;
 use shared::counters::Counters;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::listing::Listing;
-use shared::page::Page;
+use shared::page::{Listed, Page, Parameters};
 use shared::users::Users;
 use shared::{Function, Init, Request, Response, Result};
 
@@ -28,6 +29,13 @@ pub struct List {
 impl Endpoint for List {
     type Caller = Admin;
     const WRITES: bool = false;
+
+    fn describe() -> About {
+        About::new("List the accounts, newest first").query::<Parameters>().answers::<Listed<Shown<'_>>>(
+            StatusCode::OK,
+            json!({"data": [Shown::example()], "page": 0, "size": 10, "total": 1, "nextCursor": null}),
+        )
+    }
 
     fn init(init: &mut Init) -> Self {
         let users = Users::init(init);

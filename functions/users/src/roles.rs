@@ -2,9 +2,10 @@
 
 use http::StatusCode;
 use shared::caller::Admin;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::users::Roles;
-use shared::{Function, Init, Request, Response, Result, input};
+use shared::{Error, Function, Init, Request, Response, Result, input};
 
 use crate::change::Accounts;
 use crate::shown::Shown;
@@ -22,6 +23,14 @@ pub struct SetRoles(Accounts);
 impl Endpoint for SetRoles {
     type Caller = Admin;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Say what an account may do")
+            .detail("Its sessions end, unless it has these roles already. The last active admin stays one.")
+            .body::<Wanted>(json!({"roles": ["user", "admin"]}))
+            .answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+            .fails([Error::LastAdmin])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self(Accounts::init(init))

@@ -2,9 +2,10 @@
 
 use http::StatusCode;
 use shared::caller::Admin;
+use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::users::Status;
-use shared::{Function, Init, Request, Response, Result, input};
+use shared::{Error, Function, Init, Request, Response, Result, input};
 
 use crate::change::Accounts;
 use crate::shown::Shown;
@@ -22,6 +23,14 @@ pub struct SetStatus(Accounts);
 impl Endpoint for SetStatus {
     type Caller = Admin;
     const WRITES: bool = true;
+
+    fn describe() -> About {
+        About::new("Suspend an account, or let it in again")
+            .detail("Its sessions end, unless it is so already. The last active admin cannot be suspended.")
+            .body::<Wanted>(json!({"status": "SUSPENDED"}))
+            .answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+            .fails([Error::LastAdmin])
+    }
 
     fn init(init: &mut Init) -> Self {
         Self(Accounts::init(init))

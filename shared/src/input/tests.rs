@@ -22,6 +22,10 @@ impl Field for i64 {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         raw.integer()
     }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "integer"})
+    }
 }
 
 #[test]
