@@ -15,6 +15,7 @@ pub mod grant;
 pub mod invoke;
 pub mod mapping;
 pub mod openapi;
+pub mod seed;
 pub mod smoke;
 pub mod template;
 

@@ -65,6 +65,14 @@ enum Command {
     },
     /// Print the API's `OpenAPI` document, which is kept in docs/openapi.json
     Openapi,
+    /// Fill the catalogue of the running bundle
+    Seed {
+        /// With how many products
+        count: u64,
+        /// The AWS endpoint's port
+        #[arg(long, env = "ARCANA_AWS_PORT", default_value_t = 4566)]
+        aws_port: u16,
+    },
     /// Run every built binary once with its sample event
     Smoke {
         /// Where the binaries are
@@ -86,6 +94,7 @@ async fn main() -> ExitCode {
         Some(Command::Smoke { bundle }) => local::smoke::run(&bundle).await,
         Some(Command::Openapi) => print_document(),
         Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
+        Some(Command::Seed { count, aws_port }) => local::seed::run(aws_port, count).await,
         None => serve(arguments).await,
     };
     match ended {

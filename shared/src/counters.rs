@@ -18,7 +18,12 @@ pub struct Counters {
 impl Counters {
     /// Reads `COUNTERS_TABLE`.
     pub fn init(init: &mut Init) -> Self {
-        Self { client: init.dynamodb(), table: init.text("COUNTERS_TABLE") }
+        Self::of(init.dynamodb(), init.text("COUNTERS_TABLE"))
+    }
+
+    /// The counters in `table`.
+    pub fn of(client: Client, table: String) -> Self {
+        Self { client, table }
     }
 
     /// Changes a counter as part of a transaction.

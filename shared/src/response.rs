@@ -1,7 +1,7 @@
 //! What an HTTP function answers.
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use lambda_http::aws_lambda_events;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -89,10 +89,11 @@ impl Response {
         response
     }
 
-    /// A JSON response with an entity tag, or 304 where the sender of `request` has it already.
+    /// A JSON response with an entity tag, or 304 where whoever reads it has it already.
     pub fn tagged(request: &Request, version: u64, body: &impl Serialize) -> crate::Result<Self> {
         let etag = precondition::etag(version);
-        if precondition::not_modified(request.headers(), &etag) {
+        let reads = request.origin().method == Method::GET;
+        if reads && precondition::not_modified(request.headers(), &etag) {
             return Ok(Self::empty(StatusCode::NOT_MODIFIED).header(header::ETAG, &etag));
         }
         Ok(Self::json(StatusCode::OK, body)?.header(header::ETAG, &etag))

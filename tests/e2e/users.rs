@@ -308,3 +308,47 @@ async fn neither_of_two_users_reads_or_changes_anything_of_the_other() {
         assert_eq!(app.try_login(&other.email, PASSWORD).await.status, 200);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_changed_only_as_it_was_read() {
+    let Some(app) = TestApp::local().await else { return };
+    let account = app.register().await;
+    let (token, admin) = (app.login(&account).await.access, app.login(&app.register_admin().await).await);
+    let path = format!("{USERS}/{}", account.id);
+    let conditional =
+        async |token: &str, method: Method, path: &str, header: &str, tag: &str, body: Value| {
+            let request = app.as_user(token, method, path).header(header, tag);
+            app.send(if body.is_null() { request } else { request.json(&body) }).await
+        };
+    let tag = app.me(&token).await.header("etag").unwrap().to_owned();
+    assert_eq!(app.get_as(&admin.access, &path).await.header("etag"), Some(tag.as_str()));
+    for (token, path) in [(&token, ME), (&admin.access, &path)] {
+        let answer = conditional(token, Method::GET, path, "if-none-match", &tag, Value::Null).await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (304, ""));
+        assert_eq!(answer.header("etag"), Some(tag.as_str()));
+    }
+    let stale = "\"999\"";
+    for body in [json!({"name": "Ada King"}), json!({})] {
+        let answer = conditional(&token, Method::PATCH, ME, "if-match", stale, body).await;
+        answer.problem(412, "PRECONDITION_FAILED");
+    }
+    let body = json!({"password": PASSWORD});
+    conditional(&token, Method::DELETE, ME, "if-match", stale, body.clone())
+        .await
+        .problem(412, "PRECONDITION_FAILED");
+    for (what, body) in [("roles", json!({"roles": ["user"]})), ("status", json!({"status": "SUSPENDED"}))] {
+        let path = format!("{path}/{what}");
+        let answer = conditional(&admin.access, Method::PUT, &path, "if-match", stale, body).await;
+        answer.problem(412, "PRECONDITION_FAILED");
+    }
+    assert_eq!(app.me(&token).await.header("etag"), Some(tag.as_str()), "nothing was changed");
+    let renamed = conditional(&token, Method::PATCH, ME, "if-match", &tag, json!({"name": "Ada King"})).await;
+    assert_eq!(renamed.status, 200, "{}", renamed.body);
+    let newer = renamed.header("etag").unwrap();
+    assert_ne!(newer, tag);
+    assert_eq!(conditional(&token, Method::GET, ME, "if-none-match", &tag, Value::Null).await.status, 200);
+    conditional(&token, Method::DELETE, ME, "if-match", &tag, body.clone())
+        .await
+        .problem(412, "PRECONDITION_FAILED");
+    assert_eq!(conditional(&token, Method::DELETE, ME, "if-match", newer, body).await.status, 204);
+}

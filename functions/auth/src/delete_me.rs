@@ -8,7 +8,6 @@ use shared::credentials::Credential;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::password::Password;
-use shared::request::Origin;
 use shared::transaction;
 use shared::users::Users;
 use shared::{Error, Function, Init, Request, Response, Result, input};
@@ -39,6 +38,7 @@ impl Endpoint for DeleteMe {
             .detail("All sessions end. The last active admin cannot go.")
             .body::<Confirmed>(json!({"password": "Analytical-1843"}))
             .answers_nothing(StatusCode::NO_CONTENT)
+            .versioned()
             .fails([Error::WrongPassword, Error::LastAdmin, Error::TooManyRequests { seconds: 60 }])
     }
 
@@ -53,20 +53,21 @@ impl Endpoint for DeleteMe {
 
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
         let Confirmed { password } = request.json()?;
-        let origin = request.origin();
         let user = caller.user().await?;
-        let credential = self.own.check(&user.email, password, &origin.source_ip).await?;
-        transaction::retry_changed(|| Box::pin(self.delete(&caller, &credential, origin))).await?;
+        request.if_match().check(user.version)?;
+        let credential = self.own.check(&user.email, password, &request.origin().source_ip).await?;
+        transaction::retry_changed(|| Box::pin(self.delete(&caller, &credential, &request))).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }
 
 impl DeleteMe {
     /// The account and its address go at once; what else was the user's follows from the event.
-    async fn delete(&self, caller: &SignedIn, credential: &Credential, origin: &Origin) -> Result<()> {
+    async fn delete(&self, caller: &SignedIn, credential: &Credential, request: &Request) -> Result<()> {
         let user = caller.user_now().await?;
+        request.if_match().check(user.version)?;
         let now = self.clock.now();
-        let mut next = user.next(now, origin.by(&user.id, "delete-me"));
+        let mut next = user.next(now, request.origin().by(&user.id, "delete-me"));
         next.delete(now);
         let mut steps = self.users.replace_counted(&user, &next, &self.counters)?;
         steps.push(self.own.credentials.remove(credential));

@@ -18,14 +18,17 @@ impl Endpoint for Me {
     const WRITES: bool = false;
 
     fn describe() -> About {
-        About::new("Read the own account").answers::<Profile<'_>>(StatusCode::OK, Profile::example())
+        About::new("Read the own account")
+            .answers::<Profile<'_>>(StatusCode::OK, Profile::example())
+            .versioned()
     }
 
     fn init(_: &mut Init) -> Self {
         Self
     }
 
-    async fn handle(&self, caller: SignedIn, _: Request) -> Result<Response> {
-        Response::json(StatusCode::OK, &Profile::of(caller.user().await?))
+    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+        let user = caller.user().await?;
+        Response::tagged(&request, user.version, &Profile::of(user))
     }
 }

@@ -6,7 +6,6 @@ use shared::clock::Clock;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::profile::Profile;
-use shared::request::Origin;
 use shared::text::Name;
 use shared::transaction;
 use shared::users::{User, Users};
@@ -33,6 +32,7 @@ impl Endpoint for UpdateMe {
         About::new("Change the own account")
             .body::<Changes>(json!({"name": "Ada King"}))
             .answers::<Profile<'_>>(StatusCode::OK, Profile::example())
+            .versioned()
     }
 
     fn init(init: &mut Init) -> Self {
@@ -42,19 +42,24 @@ impl Endpoint for UpdateMe {
     async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
         let Changes { name } = request.json()?;
         let user = match name {
-            None => caller.user().await?.clone(),
+            None => {
+                let user = caller.user().await?;
+                request.if_match().check(user.version)?;
+                user.clone()
+            }
             Some(name) => {
-                transaction::retry_changed(|| Box::pin(self.rename(&caller, &name, request.origin()))).await?
+                transaction::retry_changed(|| Box::pin(self.rename(&caller, &name, &request))).await?
             }
         };
-        Response::json(StatusCode::OK, &Profile::of(&user))
+        Response::tagged(&request, user.version, &Profile::of(&user))
     }
 }
 
 impl UpdateMe {
-    async fn rename(&self, caller: &SignedIn, name: &Name, origin: &Origin) -> Result<User> {
+    async fn rename(&self, caller: &SignedIn, name: &Name, request: &Request) -> Result<User> {
         let user = caller.user_now().await?;
-        let change = origin.by(&user.id, "update-me");
+        request.if_match().check(user.version)?;
+        let change = request.origin().by(&user.id, "update-me");
         let next = User { name: name.as_str().to_owned(), ..user.next(self.clock.now(), change) };
         caller.write(vec![self.users.replace(&user, &next)?]).await?;
         Ok(next)

@@ -41,6 +41,7 @@ impl Accounts {
     ) -> Result<User> {
         let origin = request.origin();
         let user = self.users.get(request.user_id()?).await?.ok_or(Error::NotFound("User"))?;
+        request.if_match().check(user.version)?;
         let mut next = user.next(self.clock.now(), origin.by(&caller.user_id(), reason));
         change(&mut next);
         if (&next.roles, next.status) == (&user.roles, user.status) {

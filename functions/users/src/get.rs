@@ -22,7 +22,7 @@ impl Endpoint for Get {
     const WRITES: bool = false;
 
     fn describe() -> About {
-        About::new("Read an account").answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+        About::new("Read an account").answers::<Shown<'_>>(StatusCode::OK, Shown::example()).versioned()
     }
 
     fn init(init: &mut Init) -> Self {
@@ -31,6 +31,6 @@ impl Endpoint for Get {
 
     async fn handle(&self, _: Admin, request: Request) -> Result<Response> {
         let user = self.users.get(request.user_id()?).await?.ok_or(Error::NotFound("User"))?;
-        Response::json(StatusCode::OK, &Shown::of(&user))
+        Response::tagged(&request, user.version, &Shown::of(&user))
     }
 }

@@ -29,6 +29,7 @@ impl Endpoint for SetRoles {
             .detail("Its sessions end, unless it has these roles already. The last active admin stays one.")
             .body::<Wanted>(json!({"roles": ["user", "admin"]}))
             .answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+            .versioned()
             .fails([Error::LastAdmin])
     }
 
@@ -39,6 +40,6 @@ impl Endpoint for SetRoles {
     async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
         let Wanted { roles: Roles(roles) } = request.json()?;
         let user = self.0.change(&admin, &request, "set-roles", |user| user.roles.clone_from(&roles)).await?;
-        Response::json(StatusCode::OK, &Shown::of(&user))
+        Response::tagged(&request, user.version, &Shown::of(&user))
     }
 }

@@ -29,6 +29,7 @@ impl Endpoint for SetStatus {
             .detail("Its sessions end, unless it is so already. The last active admin cannot be suspended.")
             .body::<Wanted>(json!({"status": "SUSPENDED"}))
             .answers::<Shown<'_>>(StatusCode::OK, Shown::example())
+            .versioned()
             .fails([Error::LastAdmin])
     }
 
@@ -39,6 +40,6 @@ impl Endpoint for SetStatus {
     async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
         let Wanted { status } = request.json()?;
         let user = self.0.change(&admin, &request, "set-status", |user| user.status = status).await?;
-        Response::json(StatusCode::OK, &Shown::of(&user))
+        Response::tagged(&request, user.version, &Shown::of(&user))
     }
 }
