@@ -186,15 +186,21 @@ impl Function {
     }
 
     /// Starts the function: reads its configuration and its secrets and opens its connections.
-    pub async fn start(
+    ///
+    /// The future holds what it needs and not the function: so an optimised binary has no use for the description
+    /// and leaves it out.
+    pub fn start(
         &self,
         variables: Variables,
         clock: Clock,
-    ) -> std::result::Result<Instance, StartError> {
-        let mut init = Init::new(self.name, variables, clock);
-        let running = (self.start)(&mut init);
-        init.finish().await?;
-        Ok(Instance { name: self.name, running })
+    ) -> impl Future<Output = std::result::Result<Instance, StartError>> + Send + use<> {
+        let Self { name, start, .. } = *self;
+        async move {
+            let mut init = Init::new(name, variables, clock);
+            let running = start(&mut init);
+            init.finish().await?;
+            Ok(Instance { name, running })
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
-use crate::function::{Failure, Function, Invocation};
-use crate::init::Variables;
+use crate::function::{Failure, Function, Instance, Invocation};
+use crate::init::{StartError, Variables};
 
 /// What `main` answers.
 pub type Exit = ExitCode;
@@ -18,23 +18,27 @@ pub type Exit = ExitCode;
 /// start-up time and memory.
 pub fn run(function: &Function) -> Exit {
     let variables: Variables = std::env::vars().collect();
+    let name = function.name;
     crate::log::start(variables.get("AWS_LAMBDA_LOG_LEVEL").map(String::as_str));
+    let starting = function.start(variables, Clock::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = match runtime {
-        Ok(runtime) => runtime.block_on(serve(function, variables)),
+        Ok(runtime) => runtime.block_on(serve(starting)),
         Err(error) => Err(error.into()),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(function = function.name, cause = crate::log::chain(&*error), "stopped");
+            tracing::error!(function = name, cause = crate::log::chain(&*error), "stopped");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(function: &Function, variables: Variables) -> Result<(), lambda_runtime::Error> {
-    let instance = function.start(variables, Clock::default()).await.map_err(Box::new)?;
+async fn serve(
+    starting: impl Future<Output = Result<Instance, StartError>>,
+) -> Result<(), lambda_runtime::Error> {
+    let instance = starting.await.map_err(Box::new)?;
     let instance = &instance;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let invocation = Invocation { request_id: event.context.request_id };

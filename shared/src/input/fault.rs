@@ -26,7 +26,7 @@ const CODES: [&str; 15] = [
     "PASSWORD_CONTAINS_IDENTITY",
 ];
 
-/// What is wrong with one field, as the `errors` member of a problem names it.
+/// What is wrong with one field: `pointer` leads to it in the body, or `parameter` names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// Where: a JSON Pointer (RFC 6901) into the body or the name of a query parameter.
