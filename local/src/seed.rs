@@ -4,17 +4,21 @@
 //! and search finds them; only nobody has to log in for it.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::aws::{Aws, Environment};
+use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::event::Provenance;
 use shared::money::Money;
 use shared::products::{Product, Products, Status};
-use shared::clock::Clock;
 use shared::transaction;
 
+/// On a laptop a table is called like its resource.
+const PRODUCTS: &str = "ProductsTable";
+const COUNTERS: &str = "CountersTable";
 /// Transactions under way at once.
 const AT_ONCE: usize = 16;
 
@@ -64,11 +68,7 @@ pub async fn run(port: u16, count: u64) -> Result<(), Box<dyn std::error::Error>
         session_token: None,
         endpoint: Some(endpoint.clone()),
     });
-    let client = aws.dynamodb();
-    // On a laptop a table is called like its resource.
-    let products = Products::of(client.clone(), "ProductsTable".to_owned());
-    let counters = Counters::of(client.clone(), "CountersTable".to_owned());
-    if client.describe_table().table_name("ProductsTable").send().await.is_err() {
+    if aws.dynamodb().describe_table().table_name(PRODUCTS).send().await.is_err() {
         return Err(format!(
             "no catalogue answers at {endpoint}: start the bundle with `cargo run` first, or name its --aws-port"
         )
@@ -76,19 +76,24 @@ pub async fn run(port: u16, count: u64) -> Result<(), Box<dyn std::error::Error>
     }
     let bar = ProgressBar::new(count);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} products, {per_sec}, {eta} left")?);
-    stream::iter(0..count)
-        .map(Ok)
-        .try_for_each_concurrent(AT_ONCE, async |number| {
-            let product = product(number)?;
-            transaction::commit(&client, products.insert(&product, &counters)?).await?;
-            bar.inc(1);
-            Ok::<_, shared::Error>(())
-        })
-        .await
-        .map_err(|error| error.cause())?;
+    fill(&aws, 0..count, || bar.inc(1)).await.map_err(|error| error.cause())?;
     bar.finish();
     println!("{count} products; search has them all a moment later");
     Ok(())
+}
+
+/// Writes the products of these numbers and says so of each.
+pub async fn fill(aws: &Aws, numbers: Range<u64>, written: impl Fn()) -> shared::Result<()> {
+    let client = aws.dynamodb();
+    let products = Products::of(client.clone(), PRODUCTS.to_owned());
+    let counters = Counters::of(client.clone(), COUNTERS.to_owned());
+    let write = async |number| {
+        let product = product(number)?;
+        transaction::commit(&client, products.insert(&product, &counters)?).await?;
+        written();
+        Ok(())
+    };
+    stream::iter(numbers).map(Ok).try_for_each_concurrent(AT_ONCE, write).await
 }
 
 /// The product of this number: the same each time, but for its id.
@@ -104,13 +109,15 @@ fn product(number: u64) -> shared::Result<Product> {
     };
     let cents = cents + pick(7) % 20 * 100;
     let price = format!("{}.{:02}", cents / 100, cents % 100);
-    let price = price.parse().ok().zip("USD".parse().ok()).and_then(|(price, usd)| Money::new(price, usd).ok());
+    let price =
+        price.parse().ok().zip("USD".parse().ok()).and_then(|(price, usd)| Money::new(price, usd).ok());
     let price = price.ok_or_else(|| shared::Error::internal("a price that is none"))?;
-    let name = format!("{look} {material} {thing} No. {}", number + 1);
+    let name = format!("{look} {material} {thing} No. {:06}", number + 1);
     let stock = i64::try_from(pick(11) % 200).unwrap_or(0);
     let mut product = Product::new(name, price, stock, Clock::default().now(), by);
     let material = material.to_lowercase();
-    product.description = Some(format!("A {} of {material} by Arcana. {}", thing.to_lowercase(), of(PRAISE, 2000)));
+    product.description =
+        Some(format!("A {} of {material} by Arcana. {}", thing.to_lowercase(), of(PRAISE, 2000)));
     product.category = Some(category.to_owned());
     // A few are not for sale, as in any shop.
     product.status = match number % 20 {

@@ -177,6 +177,7 @@ impl Keys {
 
     /// Makes a request that was not answered `record`'s to answer; its effect stays.
     async fn take_over(&self, first: &Record, record: &Record) -> Result<()> {
+        let holder = AttributeValue::S(record.holder.to_string());
         let update = self
             .client
             .update_item()
@@ -184,17 +185,27 @@ impl Keys {
             .set_key(Some(item_key(&first.id)))
             .update_expression("SET holder = :holder, claimedUntil = :until")
             .condition_expression("holder = :first AND attribute_not_exists(answer)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .expression_attribute_values(":first", AttributeValue::S(first.holder.to_string()))
-            .expression_attribute_values(":holder", AttributeValue::S(record.holder.to_string()))
+            .expression_attribute_values(":holder", holder.clone())
             .expression_attribute_values(":until", AttributeValue::N(record.claimed_until.to_string()));
         match conditional::update(update).await? {
             Conditional::Written => Ok(()),
+            // Our own, if the reply was lost and the SDK tried again.
+            Conditional::Refused(Some(item)) if item.get("holder") == Some(&holder) => Ok(()),
             Conditional::Refused(_) => Err(Error::IdempotencyInProgress),
         }
     }
 
-    /// Keeps what a claim's request was answered.
+    /// Keeps what a claim's request was answered. Where that fails, a repetition may answer anew.
     pub(crate) async fn keep(&self, claim: &Claim, response: &Response) -> Result<()> {
+        match self.try_keep(claim, response).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.give_back(claim).await.and(Err(error)),
+        }
+    }
+
+    async fn try_keep(&self, claim: &Claim, response: &Response) -> Result<()> {
         let update = self
             .client
             .update_item()

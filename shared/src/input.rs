@@ -18,6 +18,8 @@ mod fault;
 use fault::pointer;
 pub use fault::{Fault, FieldError, Place};
 
+/// Characters of an unknown field's name that are repeated in an answer.
+const LONGEST_NAME: usize = 100;
 /// Members of a body at most: no request has as many, and each is compared with all before it.
 const MOST_FIELDS: usize = 100;
 
@@ -338,7 +340,9 @@ impl<'a> Reader<'a> {
                 seen.push(name);
                 continue;
             };
-            self.invalid.push(FieldError { place: self.source.place(name), code, detail: detail.into() });
+            // What a client calls a field is told back, as far as it could be a name.
+            let name: String = name.chars().take(LONGEST_NAME).collect();
+            self.invalid.push(FieldError { place: self.source.place(&name), code, detail: detail.into() });
         }
         if !self.wrong_type.is_empty() {
             return Err(Error::InvalidType(self.wrong_type));

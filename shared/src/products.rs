@@ -21,9 +21,9 @@ use crate::time::Timestamp;
 use crate::transaction::{Condition, Item, Step};
 use crate::{Error, Result};
 
-use self::changes::Changes;
+use self::update_expression::UpdateExpression;
 
-mod changes;
+mod update_expression;
 
 /// The most that there can be of a product.
 pub const MOST_STOCK: i64 = (1 << 31) - 1;
@@ -51,12 +51,6 @@ pub struct Product {
     pub category: Option<String>,
     /// Who sees it.
     pub status: Status,
-    /// Its partition in the list of its status; a deleted product is in no list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_list: Option<String>,
-    /// Its partition in the list of its status and category, if it has a category.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category_list: Option<String>,
     /// The run of `products-reindex` that had its words written last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reindexed: Option<Uuid>,
@@ -129,8 +123,6 @@ impl Product {
             stock,
             category: None,
             status: Status::Draft,
-            status_list: None,
-            category_list: None,
             reindexed: None,
             deleted_at: None,
             ttl: None,
@@ -172,20 +164,40 @@ impl Product {
         Entity { table: "products", key, version: self.version }
     }
 
-    /// The same in the lists that it belongs to.
-    fn listed(&self) -> Self {
-        let status_list = self.deleted_at.is_none().then(|| partition(self.status, None, self.id.as_bytes()));
-        let category = self.category.as_deref().filter(|_| self.deleted_at.is_none());
-        let category_list =
-            category.map(|category| partition(self.status, Some(category), self.id.as_bytes()));
-        Self { status_list, category_list, ..self.clone() }
+    /// The lists that it is in: the partition of its status, and of its status and category. A deleted product is in
+    /// none.
+    fn lists(&self) -> (Option<String>, Option<String>) {
+        if self.deleted_at.is_some() {
+            return (None, None);
+        }
+        let shard = listing::shard(self.id.as_bytes());
+        let of_category = |category: &String| partition(self.status, Some(category), shard);
+        (Some(partition(self.status, None, shard)), self.category.as_ref().map(of_category))
     }
 
     /// The counters that count it: those of its lists.
     fn counters(&self) -> BTreeSet<String> {
-        let Self { status_list, category_list, .. } = self.listed();
-        [status_list, category_list].into_iter().flatten().map(|list| counter(&list)).collect()
+        let (status, category) = self.lists();
+        [status, category].into_iter().flatten().map(|list| counter(&list)).collect()
     }
+
+    /// The product as the table holds it.
+    fn to_item(&self) -> Result<Item> {
+        let (status_list, category_list) = self.lists();
+        serde_dynamo::to_item(Listed { product: self, status_list, category_list }).map_err(Error::internal)
+    }
+}
+
+/// A product with the keys of its lists.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    #[serde(flatten)]
+    product: &'a Product,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_list: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category_list: Option<String>,
 }
 
 /// Which products are listed: those of a status, of a category, of both, or all.
@@ -208,17 +220,13 @@ impl Filter {
     fn partitions(&self) -> Vec<String> {
         let statuses = self.status.map_or_else(|| Status::ALL.to_vec(), |status| vec![status]);
         let of = |status: Status| (0..SHARDS).map(move |shard| (status, shard));
-        let named = |(status, shard)| name(status, self.category.as_deref(), shard);
+        let named = |(status, shard)| partition(status, self.category.as_deref(), shard);
         statuses.into_iter().flat_map(of).map(named).collect()
     }
 }
 
-/// The partition of the lists in which the product of this id is.
-fn partition(status: Status, category: Option<&str>, id: &[u8; 16]) -> String {
-    name(status, category, listing::shard(id))
-}
-
-fn name(status: Status, category: Option<&str>, shard: u8) -> String {
+/// A partition of a list.
+fn partition(status: Status, category: Option<&str>, shard: u8) -> String {
     let of_category = category.map(|category| format!("#{category}")).unwrap_or_default();
     format!("{}#{shard}{of_category}", status.name())
 }
@@ -300,9 +308,9 @@ impl Products {
 
     /// Stores a new product, as a transaction.
     pub fn insert(&self, product: &Product, counters: &Counters) -> Result<Vec<Step>> {
-        let item = serde_dynamo::to_item(product.listed()).map_err(Error::internal)?;
         let condition = Condition::new("attribute_not_exists(id)");
-        let mut steps = vec![Step::put(&self.table, Self::key(product.id), item, condition)];
+        let put = Step::put(&self.table, Self::key(product.id), product.to_item()?, condition);
+        let mut steps = vec![put];
         steps.extend(product.counters().iter().map(|counter| counters.add(counter, 1)));
         Ok(steps)
     }
@@ -318,10 +326,8 @@ impl Products {
         if_match: &IfMatch,
         counters: &Counters,
     ) -> Result<Vec<Step>> {
-        let (old, new) = (read.listed(), next.listed());
-        let old: Item = serde_dynamo::to_item(old).map_err(Error::internal)?;
-        let mut new: Item = serde_dynamo::to_item(new).map_err(Error::internal)?;
-        let mut update = Changes::default();
+        let (old, mut new) = (read.to_item()?, next.to_item()?);
+        let mut update = UpdateExpression::default();
         // The version is counted up from whatever it is by then.
         new.remove("version");
         for (name, value) in &new {
@@ -401,13 +407,13 @@ fn refusal(
 ) -> impl FnOnce(Option<&Item>) -> Error + Send + 'static {
     let if_match = if_match.clone();
     move |item| {
-        let Some(product) = item.and_then(|item| serde_dynamo::from_item::<_, Product>(item.clone()).ok())
-        else {
+        let product: Option<Product> = match item.cloned().map(serde_dynamo::from_item).transpose() {
+            Ok(product) => product,
+            Err(error) => return Error::internal(error),
+        };
+        let Some(product) = product.filter(|product| product.deleted_at.is_none()) else {
             return Error::NotFound("Product");
         };
-        if product.deleted_at.is_some() {
-            return Error::NotFound("Product");
-        }
         if_match.check(product.version).err().unwrap_or_else(|| otherwise(product.stock))
     }
 }

@@ -77,6 +77,24 @@ fn a_function_that_changes_something_says_so_and_no_get_does() {
     hold(faults);
 }
 
+/// A hash of a body with a password lies nowhere, so nothing in `/auth` takes a key.
+#[test]
+fn a_post_or_patch_outside_of_auth_takes_an_idempotency_key() {
+    let kinds = kinds();
+    let mut faults = Vec::new();
+    for function in template() {
+        let Some(Kind::Http { keyed, .. }) = kinds.get(function.name.as_str()) else { continue };
+        for route in function.routes().iter().filter(|route| !route.starts_with('$')) {
+            let (method, path) = route.split_once(' ').unwrap_or_default();
+            let wanted = ["POST", "PATCH"].contains(&method) && !path.starts_with("/api/v1/auth/");
+            if wanted != *keyed {
+                faults.push(format!("{route} goes to {}, whose KEYED is {keyed}", function.name));
+            }
+        }
+    }
+    hold(faults);
+}
+
 #[test]
 fn a_sample_event_is_one_that_the_template_lets_through() {
     let (kinds, events) = (kinds(), sample_events());

@@ -1,10 +1,10 @@
-//! A cloud that fails as AWS does: transactions that meet others, and replies that are lost.
+//! A cloud that fails as AWS does (transactions that meet others, replies that are lost) and says what it costs.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -13,6 +13,7 @@ use axum::response::Response;
 use futures_util::stream;
 use local::Options;
 use local_aws::{Clock, Cloud};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::app::{TestApp, skipped};
@@ -32,6 +33,35 @@ pub(crate) struct Done {
     pub(crate) conflicts: AtomicU64,
     pub(crate) cuts: AtomicU64,
     calls: AtomicU64,
+    /// What was read.
+    reads: Mutex<Reads>,
+}
+
+/// Reads of DynamoDB, and what AWS would charge for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Reads {
+    /// Calls of `GetItem`, `BatchGetItem` and `Query`.
+    pub(crate) calls: u64,
+    /// Read capacity units.
+    pub(crate) units: f64,
+}
+
+impl Done {
+    /// What was read since it was asked for last.
+    pub(crate) fn take_reads(&self) -> Reads {
+        std::mem::take(&mut self.reads.lock().unwrap())
+    }
+
+    fn add_read(&self, answer: &[u8]) {
+        let answer: Value = serde_json::from_slice(answer).unwrap();
+        let consumed = &answer["ConsumedCapacity"];
+        let units = |table: &Value| table["CapacityUnits"].as_f64().unwrap();
+        let units =
+            consumed.as_array().map_or_else(|| units(consumed), |tables| tables.iter().map(units).sum());
+        let mut reads = self.reads.lock().unwrap();
+        reads.calls += 1;
+        reads.units += units;
+    }
 }
 
 struct Proxy {
@@ -42,7 +72,9 @@ struct Proxy {
 }
 
 /// A bundle over a cloud that fails so, once the proxy is told to; `None` where the environment names another.
-pub(crate) async fn start(faults: Faults) -> Option<(TestApp, Arc<Done>)> {
+///
+/// Functions that are `held` are invoked by no stream.
+pub(crate) async fn start(faults: Faults, held: &[&str]) -> Option<(TestApp, Arc<Done>)> {
     for variable in ["ARCANA_API_URL", "AWS_ENDPOINT_URL"] {
         if std::env::var_os(variable).is_some() {
             skipped(&format!("it needs a cloud of its own, and {variable} is set"));
@@ -59,7 +91,8 @@ pub(crate) async fn start(faults: Faults) -> Option<(TestApp, Arc<Done>)> {
     let listener = listen().await;
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, router).into_future());
-    let options = Options { aws_endpoint: Some(endpoint), ..Options::default() };
+    let held = held.iter().map(ToString::to_string).collect();
+    let options = Options { aws_endpoint: Some(endpoint), held, ..Options::default() };
     Some((TestApp::try_boot(options).await.unwrap(), done))
 }
 
@@ -75,7 +108,13 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Re
     let writes = transaction || matches!(operation.as_str(), "PutItem" | "UpdateItem");
     let count = if writes { proxy.done.calls.fetch_add(1, Ordering::Relaxed) } else { 0 };
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let mut body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let reads = matches!(operation.as_str(), "GetItem" | "BatchGetItem" | "Query");
+    if reads {
+        let mut request: Value = serde_json::from_slice(&body).unwrap();
+        request["ReturnConsumedCapacity"] = json!("TOTAL");
+        body = request.to_string().into();
+    }
     if transaction && is_due(count, proxy.faults.conflicts) {
         proxy.done.conflicts.fetch_add(1, Ordering::Relaxed);
         return Ok(conflict(&body));
@@ -83,10 +122,14 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Re
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = format!("{}{path}", proxy.cloud.endpoint());
     // The host is signed: it stays as it was.
-    let sent =
-        proxy.client.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
+    let mut headers = parts.headers;
+    headers.remove(http::header::CONTENT_LENGTH);
+    let sent = proxy.client.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
     let (status, headers) = (sent.status(), sent.headers().clone());
     let body = sent.bytes().await.unwrap();
+    if reads && status.is_success() {
+        proxy.done.add_read(&body);
+    }
     let mut response = Response::new(Body::from(body));
     // Another count than for the conflicts, which are not made.
     if writes && is_due(count.wrapping_mul(7) + 3, proxy.faults.cuts) {
@@ -101,16 +144,16 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Re
 
 /// What DynamoDB answers a transaction that meets another.
 fn conflict(request: &Bytes) -> Response {
-    let request: serde_json::Value = serde_json::from_slice(request).unwrap();
+    let request: Value = serde_json::from_slice(request).unwrap();
     let items = request["TransactItems"].as_array().unwrap().len();
     let reason = |place: usize| {
         if place == 0 {
-            serde_json::json!({"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"})
+            json!({"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"})
         } else {
-            serde_json::json!({"Code": "None"})
+            json!({"Code": "None"})
         }
     };
-    let body = serde_json::json!({
+    let body = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
         "CancellationReasons": (0..items).map(reason).collect::<Vec<_>>(),

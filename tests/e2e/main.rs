@@ -11,6 +11,7 @@ mod attacks;
 mod auth;
 mod bodies;
 mod catalogue;
+mod cost;
 mod events;
 mod faults;
 mod forgery;

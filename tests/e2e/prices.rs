@@ -81,7 +81,7 @@ async fn price_and_currency_fit_each_other_after_every_change() {
     let product = create(&shop, "19.99", "EUR").await.json();
     let answer = shop.try_put(&product, &json!({"currency": "JPY"})).await;
     answer.problem(422, "VALIDATION_FAILED");
-    assert_eq!(answer.faults(), ["/price INVALID_FORMAT"]);
+    assert_eq!(answer.faults(), ["/currency INVALID_FORMAT"]);
     assert_eq!(price(&shop.try_put(&product, &json!({"currency": "JPY", "price": 20})).await), "20");
     let answer = shop.try_put(&product, &json!({"price": 20.5})).await;
     assert_eq!(answer.faults(), ["/price INVALID_FORMAT"]);

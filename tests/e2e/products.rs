@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::app::{PRODUCTS, TestApp, is_time, members};
 use crate::catalogue::{Catalogue, names, ok, path};
+use crate::faults::{self, Faults};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_product_is_a_draft_and_its_location_leads_to_it() {
@@ -232,7 +233,8 @@ async fn one_of_many_changes_of_one_version_is_made() {
 /// Every combination of filters counts what it lists, through all that moves a product from one to another.
 #[tokio::test(flavor = "multi_thread")]
 async fn totals_are_exact_for_every_filter() {
-    let Some(shop) = Catalogue::start().await else { return };
+    let Some((app, done)) = faults::start(Faults { conflicts: 20, cuts: 5 }, &[]).await else { return };
+    let shop = Catalogue::of(app).await;
     let statuses = ["DRAFT", "ACTIVE", "INACTIVE", "ARCHIVED"];
     let categories = [None, Some("Books"), Some("Food#1 & drink")];
     let mut products = join_all((0..24).map(async |number: usize| {
@@ -283,6 +285,8 @@ async fn totals_are_exact_for_every_filter() {
         assert_eq!(list["data"], json!(expected), "{query}");
         assert_eq!(list["nextCursor"], Value::Null);
     }
+    let conflicts = done.conflicts.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(conflicts > 10, "{conflicts} transactions met others");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,12 +7,12 @@ use shared::counters::Counters;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::input::Patch;
-use shared::money::{Amount, Currency};
+use shared::money::{Amount, Currency, Money};
 use shared::products::{Product, Products};
 use shared::text::{Category, Description, Name};
 use shared::{Function, Init, Request, Response, Result, input, precondition};
 
-use crate::fields::{Stock, default_currency, priced};
+use crate::fields::{Stock, default_currency};
 use crate::shown::Shown;
 
 /// `products-create`.
@@ -64,7 +64,8 @@ impl Endpoint for Create {
 
     async fn handle(&self, Admin(caller): Admin, request: Request) -> Result<Response> {
         let NewProduct { name, description, price, currency, stock, category } = request.json()?;
-        let price = priced(price, currency.unwrap_or(self.currency))?;
+        let price =
+            Money::new(price, currency.unwrap_or(self.currency)).map_err(|fault| fault.at("price"))?;
         let stock = stock.map_or(0, |stock| stock.0);
         let by = request.origin().by(&caller.user_id(), "create");
         let mut product = Product::new(name.as_str().to_owned(), price, stock, self.clock.now(), by);

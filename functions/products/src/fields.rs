@@ -1,10 +1,10 @@
 //! What a product's fields may be, beyond what is said of texts and money.
 
 use schemars::{Schema, json_schema};
+use shared::Init;
 use shared::input::{Fault, Field, Raw};
-use shared::money::{Amount, Currency, Money};
+use shared::money::Currency;
 use shared::products::MOST_STOCK;
-use shared::{Init, Result};
 
 /// How many there are of a product: 0 to 2^31-1.
 pub(crate) struct Stock(pub(crate) i64);
@@ -29,7 +29,7 @@ impl Field for QuantityChange {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
         match raw.integer()? {
             0 => Err(Fault::invalid("OUT_OF_RANGE", "must not be 0")),
-            change if change.abs() <= MOST_STOCK => Ok(Self(change)),
+            change if (-MOST_STOCK..=MOST_STOCK).contains(&change) => Ok(Self(change)),
             _ => Err(Fault::invalid("OUT_OF_RANGE", "must be from -2147483647 to 2147483647")),
         }
     }
@@ -38,11 +38,6 @@ impl Field for QuantityChange {
         json_schema!({"type": "integer", "minimum": -MOST_STOCK, "maximum": MOST_STOCK, "not": {"const": 0},
             "description": "How many are added; below 0, taken"})
     }
-}
-
-/// The price in its currency, which decides how many digits it may have.
-pub(crate) fn priced(amount: Amount, currency: Currency) -> Result<Money> {
-    Money::new(amount, currency).map_err(|fault| fault.at("price"))
 }
 
 /// Reads `DEFAULT_CURRENCY`.

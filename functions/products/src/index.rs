@@ -10,7 +10,7 @@ use shared::products::Product;
 use shared::stream::Change;
 use shared::{Error, Function, Init, Result};
 
-use crate::postings::{Index, Posting, postings};
+use crate::postings::{Index, Posting, has_same_words, postings};
 
 /// `products-index`.
 pub static FUNCTION: Function = Function::stream::<Indexing>("products-index");
@@ -37,9 +37,9 @@ impl StreamReader for Indexing {
             }
         }
         let (mut put, mut remove) = (Vec::new(), Vec::new());
-        for Net { ever, always, now, anew } in products.into_values() {
-            remove.extend(ever.difference(&now).cloned());
-            put.extend(now.into_iter().filter(|posting| anew || !always.contains(posting)));
+        for Net { union, intersection, latest, rewrite } in products.into_values() {
+            remove.extend(union.difference(&latest).cloned());
+            put.extend(latest.into_iter().filter(|posting| rewrite || !intersection.contains(posting)));
         }
         self.index.write(put, remove).await.map_err(|error| (first, error))?;
         poison.map_or(Ok(()), Err)
@@ -53,26 +53,33 @@ impl StreamReader for Indexing {
 #[derive(Default)]
 struct Net {
     /// What some image has.
-    ever: BTreeSet<Posting>,
+    union: BTreeSet<Posting>,
     /// What every image has.
-    always: BTreeSet<Posting>,
+    intersection: BTreeSet<Posting>,
     /// What the last image has.
-    now: BTreeSet<Posting>,
+    latest: BTreeSet<Posting>,
     /// Whether all of it is to be written, also what should be there.
-    anew: bool,
+    rewrite: bool,
 }
 
 fn note(products: &mut BTreeMap<[u8; 16], Net>, change: &Change) -> Result<()> {
     let (old, new) = change.images::<Product>()?;
     let Some(id) = new.as_ref().or(old.as_ref()).map(|product| *product.id.as_bytes()) else { return Ok(()) };
     let run = |product: &Option<Product>| product.as_ref().and_then(|product| product.reindexed);
-    let anew = run(&new).is_some() && run(&new) != run(&old);
+    let rewrite = run(&new).is_some() && run(&new) != run(&old);
+    // Most changes are of a stock alone.
+    if let (Some(old), Some(new)) = (&old, &new)
+        && !rewrite
+        && has_same_words(old, new)
+    {
+        return Ok(());
+    }
     let [old, new] = [old, new].map(|product| product.as_ref().map(postings).unwrap_or_default());
-    let net = products.entry(id).or_insert_with(|| Net { always: old.clone(), ..Net::default() });
-    net.always.retain(|posting| old.contains(posting) && new.contains(posting));
-    net.ever.extend(old);
-    net.ever.extend(new.iter().cloned());
-    net.now = new;
-    net.anew |= anew;
+    let net = products.entry(id).or_insert_with(|| Net { intersection: old.clone(), ..Net::default() });
+    net.intersection.retain(|posting| old.contains(posting) && new.contains(posting));
+    net.union.extend(old);
+    net.union.extend(new.iter().cloned());
+    net.latest = new;
+    net.rewrite |= rewrite;
     Ok(())
 }

@@ -63,6 +63,15 @@ pub(crate) struct Posting {
     place: String,
 }
 
+/// Whether two versions of a product have the same items.
+pub(crate) fn has_same_words(one: &Product, other: &Product) -> bool {
+    let texts = |product: &Product| {
+        let Product { name, category, description, deleted_at, .. } = product.clone();
+        (name, category, description, deleted_at.is_some(), product.is_public())
+    };
+    texts(one) == texts(other)
+}
+
 /// The items of a product; a deleted one has none.
 pub(crate) fn postings(product: &Product) -> BTreeSet<Posting> {
     if product.deleted_at.is_some() {

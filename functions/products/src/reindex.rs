@@ -58,7 +58,15 @@ impl Operation for Reindex {
         let mut output = Output { marked: 0, next: after };
         while started.elapsed() < PATIENCE {
             let ids = self.products.ids(&Filter::default(), output.next, 0, AT_ONCE).await?;
-            let marked = try_join_all(ids.iter().map(|id| self.products.reindex(*id, run))).await?;
+            let marked = match try_join_all(ids.iter().map(|id| self.products.reindex(*id, run))).await {
+                Ok(marked) => marked,
+                // What was done need not be done again.
+                Err(error) if output.marked > 0 => {
+                    tracing::warn!(cause = error.cause(), "stopped before its time");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             output.marked += marked.into_iter().map(u64::from).sum::<u64>();
             output.next = ids.last().copied();
             if output.next.is_none() {

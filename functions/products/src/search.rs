@@ -30,8 +30,8 @@ pub static FUNCTION: Function = Function::http::<Search>("products-search");
 /// The places in the index that a search reads at most.
 const MOST_PLACES: usize = 1_000;
 /// The words of a query that are looked up to find the rarest: the longest ones.
-const PROBES: usize = 4;
-/// The places that are read of each of them, and the products that are read at once at most.
+const PROBES: usize = 8;
+/// The places, and the products, that are read at once.
 const BATCH: usize = 100;
 /// Says that there may be products that were not looked at.
 const INCOMPLETE: HeaderName = HeaderName::from_static("x-result-incomplete");
@@ -143,6 +143,12 @@ impl Query {
         Ok(Self { view, words, filter, least, most: max_price, limit: limit.map_or(20, |limit| limit.0) })
     }
 
+    /// Whether it has one word and nothing else that a product would have to have.
+    fn is_plain(&self) -> bool {
+        let Self { words, filter, least, most, .. } = self;
+        words.len() == 1 && *filter == Filter::default() && *least == Amount::default() && most.is_none()
+    }
+
     /// How many of the words stand in the product's name, if it is one that is looked for.
     fn score(&self, product: &Product) -> Option<usize> {
         let price = product.price.amount();
@@ -189,8 +195,8 @@ impl Search {
             if incomplete || candidates.places.is_empty() {
                 break;
             }
-            // Every product that has a single word will do; of several words, only some.
-            let wanted = if query.words.len() == 1 { query.limit - found.len() } else { BATCH };
+            // Everything that has the only word will do, mostly: no more is read than is shown.
+            let wanted = if query.is_plain() && candidates.seen == 0 { query.limit } else { BATCH };
             let ids = candidates.take(wanted)?;
             let products = self.products.get_all(&ids).await?;
             found.extend(products.into_iter().filter_map(|product| Some((query.score(&product)?, product))));
@@ -206,15 +212,22 @@ impl Search {
         let mut longest: Vec<&str> = query.words.iter().map(String::as_str).collect();
         longest.sort_by_key(|word| Reverse(word.chars().count()));
         longest.truncate(PROBES);
-        let take = if query.words.len() == 1 { query.limit } else { BATCH };
-        let probe = async |word| -> Result<Candidates<'a>> {
-            let places = self.index.places(query.view, word, None, take).await?;
-            let ended = places.len() < take;
-            Ok(Candidates { word, places, seen: 0, last: None, ended })
-        };
-        let probed = try_join_all(longest.into_iter().map(probe)).await?;
+        let take = if query.is_plain() { query.limit } else { BATCH };
+        let probe = |take| longest.iter().map(move |word| self.begin(query, word, take));
+        let mut probed = try_join_all(probe(take)).await?;
+        if probed.len() > 1 && !probed.iter().any(|candidates| candidates.ended) {
+            // Each has more than a batch: how many, up to all that would be looked at.
+            probed = try_join_all(probe(MOST_PLACES + 1)).await?;
+        }
         let rarest = probed.into_iter().min_by_key(|candidates| candidates.places.len());
         rarest.ok_or_else(|| Error::internal("a query without a word"))
+    }
+
+    /// The first places of a word, `take` of them at most.
+    async fn begin<'a>(&self, query: &Query, word: &'a str, take: usize) -> Result<Candidates<'a>> {
+        let places = self.index.places(query.view, word, None, take).await?;
+        let ended = places.len() < take;
+        Ok(Candidates { word, places, seen: 0, last: None, ended })
     }
 
     /// Reads the next places, unless there are none: one beyond [`MOST_PLACES`] tells whether there are more.

@@ -7,12 +7,12 @@ use shared::counters::Counters;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::input::Patch;
-use shared::money::{Amount, Currency};
+use shared::money::{Amount, Currency, Money};
 use shared::products::{Product, Products, Status};
 use shared::text::{Category, Description, Name};
 use shared::{Error, Function, Init, Request, Response, Result, input, transaction};
 
-use crate::fields::{Stock, priced};
+use crate::fields::Stock;
 use crate::shown::Shown;
 
 /// `products-update`.
@@ -84,8 +84,11 @@ impl Changes {
     /// `next`, which is as `product`, with these changes.
     fn apply(&self, product: &Product, next: Product) -> Result<Product> {
         let Self { name, description, price, currency, stock, category, status } = self;
-        let price =
-            priced(price.unwrap_or(product.price.amount()), currency.unwrap_or(product.price.currency()))?;
+        let (was, currency_was) = (product.price.amount(), product.price.currency());
+        // What was not sent is not at fault.
+        let blamed = if price.is_some() { "price" } else { "currency" };
+        let price = Money::new(price.unwrap_or(was), currency.unwrap_or(currency_was));
+        let price = price.map_err(|fault| fault.at(blamed))?;
         Ok(Product {
             name: name.as_ref().map_or(next.name, |name| name.as_str().to_owned()),
             description: description.clone().apply(next.description, Description::into_string),

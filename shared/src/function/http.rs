@@ -105,7 +105,10 @@ impl<E: Endpoint> Http<E> {
                 return Err(error);
             }
         };
-        keys.keep(claim, &kept).await?;
+        // What was done is done, and said.
+        if let Err(cause) = keys.keep(claim, &kept).await {
+            tracing::warn!(requestId = origin.request_id, cause = cause.cause(), "answer not kept");
+        }
         Ok(kept)
     }
 

@@ -2,6 +2,7 @@ use super::*;
 use serde_json::json;
 use shared::event::Provenance;
 use shared::id::{SessionId, UserId};
+use shared::money::Money;
 use shared::time::Timestamp;
 use shared::users::{Role, Status};
 
@@ -127,4 +128,79 @@ fn a_failed_attempt_raises_an_event_where_there_is_an_account() {
         [""; 0],
         "a count begun anew"
     );
+}
+
+fn a_product() -> Product {
+    let price = Money::new("19.99".parse().unwrap(), "EUR".parse().unwrap()).unwrap();
+    Product::new("Lamp".to_owned(), price, 20, now(), change("create"))
+}
+
+/// A change of a product, and what follows from it.
+type ProductCase = (fn(&mut Product), &'static [&'static str]);
+
+#[test]
+fn each_change_of_a_product_raises_its_event_and_no_other() {
+    let cases: &[ProductCase] = &[
+        (|_| {}, &[]),
+        (|product| product.name = "Lantern".into(), &["product.updated"]),
+        (|product| product.description = Some("Bright".into()), &["product.updated"]),
+        (
+            |product| product.price = Money::new("1".parse().unwrap(), "EUR".parse().unwrap()).unwrap(),
+            &["product.updated"],
+        ),
+        (
+            |product| product.price = Money::new("19.99".parse().unwrap(), "USD".parse().unwrap()).unwrap(),
+            &["product.updated"],
+        ),
+        (|product| product.category = Some("Light".into()), &["product.updated"]),
+        (|product| product.status = shared::products::Status::Active, &["product.updated"]),
+        (|product| product.reindexed = Some(uuid::Uuid::nil()), &[]),
+        (|product| product.delete(now()), &["product.deleted"]),
+        (
+            |product| {
+                product.stock = 0;
+                product.delete(now());
+            },
+            &["product.deleted"],
+        ),
+        (
+            |product| {
+                product.stock = 5;
+                product.name = "Lantern".into();
+            },
+            &["product.updated", "product.low_stock"],
+        ),
+    ];
+    for (place, (change_it, expected)) in cases.iter().enumerate() {
+        let old = a_product();
+        let mut new = old.next(now(), change("test"));
+        change_it(&mut new);
+        let events = product(Some(&old), &new);
+        assert_eq!(kinds(&events), *expected, "case {place}");
+        assert!(events == product(Some(&old), &new), "case {place}: a redelivery is the same");
+        assert_eq!(kinds(&product(Some(&new), &new.next(now(), change("again")))), [""; 0], "case {place}");
+    }
+    assert_eq!(kinds(&product(None, &a_product())), ["product.created"]);
+}
+
+#[test]
+fn stock_events_are_raised_on_crossing_and_not_otherwise() {
+    for old in 0..25 {
+        for new in 0..25 {
+            let before = Product { stock: old, ..a_product() };
+            let after = Product { stock: new, ..before.next(now(), change("stock")) };
+            let raised = product(Some(&before), &after);
+            let expected: &[&str] = match (old, new) {
+                (1.., 0) => &["product.out_of_stock"],
+                (11.., 1..=10) => &["product.low_stock"],
+                _ => &[],
+            };
+            assert_eq!(kinds(&raised), expected, "from {old} to {new}");
+            if let [Event { fact: Fact::LowStock { stock, .. }, .. }] = raised.as_slice() {
+                assert_eq!(*stock, new);
+            }
+        }
+        let made = Product { stock: old, ..a_product() };
+        assert_eq!(kinds(&product(None, &made)), ["product.created"], "never on creation");
+    }
 }

@@ -6,7 +6,7 @@ use crate::transaction::{Condition, Item, Step};
 
 /// An update, gathered attribute by attribute.
 #[derive(Default)]
-pub(super) struct Changes {
+pub(super) struct UpdateExpression {
     names: Vec<String>,
     set: Vec<String>,
     removed: Vec<String>,
@@ -14,7 +14,7 @@ pub(super) struct Changes {
     values: Item,
 }
 
-impl Changes {
+impl UpdateExpression {
     /// The placeholder of an attribute's name.
     fn name(&mut self, name: &str) -> String {
         let place = self.names.iter().position(|known| known == name).unwrap_or_else(|| {

@@ -1,0 +1,71 @@
+//! What the catalogue costs: the same however much is in it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::app::{Answer, PATIENCE, PRODUCTS, SEARCH, TestApp, eventually};
+use crate::catalogue::{names, ok};
+use crate::faults::{self, Done, Faults, Reads};
+
+/// How long a product takes to get into the index, in the slowest build on the slowest machine.
+const EACH: Duration = Duration::from_millis(200);
+
+/// One request's reads, and what it answered. Nothing else reads by then.
+async fn cost(app: &TestApp, done: &Done, path: &str) -> (Reads, Answer) {
+    done.take_reads();
+    let answer = app.get(path).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    (done.take_reads(), answer)
+}
+
+/// What each kind of request reads.
+async fn costs(app: &TestApp, done: &Done) -> BTreeMap<&'static str, Reads> {
+    let page = ok(&app.get(&format!("{PRODUCTS}?size=50&page=1")).await);
+    let (cursor, first): (_, &Value) = (page["nextCursor"].as_str().unwrap(), &page["data"][0]);
+    let requests = [
+        ("one product", format!("{PRODUCTS}/{}", first["id"].as_str().unwrap())),
+        ("list, the first ten", PRODUCTS.to_owned()),
+        ("list of a category", format!("{PRODUCTS}?category=Kitchen")),
+        ("list, ten by a cursor", format!("{PRODUCTS}?cursor={cursor}&size=10")),
+        ("search, a word of one product", format!("{SEARCH}?q=000042")),
+        ("search, a word of every product", format!("{SEARCH}?q=arcana")),
+        ("search, both words", format!("{SEARCH}?q=arcana+000042")),
+    ];
+    let mut costs = BTreeMap::new();
+    for (name, path) in requests {
+        let (reads, answer) = cost(app, done, &path).await;
+        assert!(answer.body.contains("Arcana"), "{name} found nothing: {}", answer.body);
+        costs.insert(name, reads);
+    }
+    costs
+}
+
+/// `ARCANA_CATALOGUE=1000,100000` measures with as many products; `--nocapture` shows the figures of the README.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_and_a_search_cost_the_same_in_a_catalogue_of_ten_times_the_size() {
+    let Some((app, done)) = faults::start(Faults::default(), &[]).await else { return };
+    let sizes = std::env::var("ARCANA_CATALOGUE").unwrap_or_else(|_| "150,1500".to_owned());
+    let (aws, mut measured, mut filled) = (app.aws(), Vec::new(), 0);
+    for size in sizes.split(',').map(|size| size.parse::<u64>().unwrap()) {
+        let started = Instant::now();
+        local::seed::fill(&aws, filled..size, || {}).await.unwrap();
+        // When the last one that everybody sees is found, all are.
+        let last = (filled..size).rev().find(|number| ![7, 13].contains(&(number % 20))).unwrap();
+        let path = format!("{SEARCH}?q={:06}", last + 1);
+        let found = async || (!names(&ok(&app.get(&path).await)).is_empty()).then_some(());
+        let patience = PATIENCE + EACH * u32::try_from(size - filled).unwrap();
+        eventually("last product in the index", patience, found).await;
+        filled = size;
+        println!("{size} products, filled and indexed in {:?}", started.elapsed());
+        let costs = costs(&app, &done).await;
+        for (name, reads) in &costs {
+            println!("| {name} | {} | {} |", reads.calls, reads.units);
+        }
+        measured.push(costs);
+    }
+    for costs in &measured[1..] {
+        assert_eq!(*costs, measured[0]);
+    }
+}
