@@ -6,11 +6,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 use futures_util::stream::{self, TryStreamExt as _};
 
-use crate::transaction::{Item, pause_before};
+use crate::transaction::{Item, TRIES, pause_before};
 use crate::{Error, Result};
-
-/// How often what DynamoDB left undone is asked for.
-const TRIES: u32 = 5;
 
 /// What was read, by table.
 pub type Read = HashMap<String, Vec<Item>>;
@@ -60,8 +57,7 @@ pub async fn write(client: &Client, table: &str, put: Vec<Item>, remove: Vec<Ite
         Ok(WriteRequest::builder().delete_request(delete).build())
     });
     let writes: Vec<WriteRequest> = puts.chain(removals).collect::<Result<_>>()?;
-    let batches: Vec<Vec<WriteRequest>> = writes.chunks(WRITES).map(<[_]>::to_vec).collect();
-    let calls = batches.into_iter().map(|batch| Ok(write_batch(client, table, batch)));
+    let calls = writes.chunks(WRITES).map(|batch| Ok(write_batch(client, table, batch.to_vec())));
     stream::iter(calls).try_for_each_concurrent(AT_ONCE, |call| call).await
 }
 

@@ -94,7 +94,7 @@ pub(crate) struct Claim {
 }
 
 /// The key that a request came with.
-pub(crate) fn key(request: &Request) -> Result<Option<&str>> {
+fn key(request: &Request) -> Result<Option<&str>> {
     let mut values = request.headers().get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let refused = |code, detail: &'static str| {
@@ -116,8 +116,15 @@ impl Keys {
         Self { client: init.dynamodb(), table: init.text("IDEMPOTENCY_TABLE"), clock: init.clock() }
     }
 
-    /// Claims `key` for a request of `user`, or finds what it was answered.
-    pub(crate) async fn claim(&self, user: UserId, request: &Request, key: &str) -> Result<Claimed> {
+    /// Claims the key of a request of `user`, if it has one, or finds what it was answered.
+    pub(crate) async fn claim(&self, user: UserId, request: &Request) -> Result<Option<Claimed>> {
+        match key(request)? {
+            Some(key) => self.claim_key(user, request, key).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn claim_key(&self, user: UserId, request: &Request, key: &str) -> Result<Claimed> {
         let now = self.clock.now().seconds();
         let origin = request.origin();
         let scope = [&user.to_string(), origin.method.as_str(), &origin.path, key];
@@ -130,12 +137,21 @@ impl Keys {
             ttl: now + KEPT_SECONDS,
             answer: None,
         };
-        let held = |done| {
+        let claim = |done| {
             let (table, id) = (self.table.clone(), record.id.clone());
             let (writes, answered) = (AtomicU64::default(), AtomicBool::default());
-            Ok(Claimed::Held(Claim { table, id, holder: record.holder, done, writes, answered }))
+            Claim { table, id, holder: record.holder, done, writes, answered }
         };
-        let Some(first) = self.put(&record, now).await? else { return held(false) };
+        let held = |done| Ok(Claimed::Held(claim(done)));
+        let first = match self.put(&record, now).await {
+            Ok(Some(first)) => first,
+            Ok(None) => return held(false),
+            // It may be there all the same. Where this does not reach it either, it lapses by itself.
+            Err(error @ (Error::NoReply(_) | Error::Unavailable(_))) => {
+                return self.give_back(&claim(false)).await.and(Err(error));
+            }
+            Err(error) => return Err(error),
+        };
         // Our own claim, if the reply to it was lost and the SDK tried again.
         if first.holder == record.holder {
             return held(false);

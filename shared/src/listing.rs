@@ -91,6 +91,8 @@ impl Listing {
         }
         let mut places: Vec<String> = parts.into_iter().flat_map(|part| part.places).collect();
         places.sort_unstable_by(|one, other| other.cmp(one));
+        // An item that moved while the partitions were read one beside the other stands in two of them.
+        places.dedup();
         Ok(places.into_iter().skip(skip).take(take).collect())
     }
 

@@ -2,8 +2,11 @@
 //!
 //! A resource's tag is the number of its writes, so it can be compared inside the database too.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName};
+use sha2::{Digest as _, Sha256};
 
 use crate::transaction::Condition;
 use crate::{Error, Result};
@@ -14,6 +17,11 @@ const MOST_TAGS: usize = 50;
 /// The strong entity tag of a version.
 pub fn etag(version: u64) -> String {
     format!("\"{version}\"")
+}
+
+/// The strong entity tag of a text that has no version.
+pub fn etag_of(text: &str) -> String {
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16]))
 }
 
 /// The `If-Match` of a request: which versions its sender is ready to change.

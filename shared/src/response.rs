@@ -99,6 +99,16 @@ impl Response {
         Ok(Self::json(StatusCode::OK, body)?.header(header::ETAG, &etag))
     }
 
+    /// The same response with the entity tag of its body, or 304 where the sender of `request`, a GET, has it already.
+    #[must_use]
+    pub fn tagged_by_body(self, request: &Request) -> Self {
+        let etag = precondition::etag_of(self.body.as_deref().unwrap_or_default());
+        if precondition::not_modified(request.headers(), &etag) {
+            return Self::empty(StatusCode::NOT_MODIFIED).header(header::ETAG, &etag);
+        }
+        self.header(header::ETAG, &etag)
+    }
+
     /// The value of a header, if it has it.
     pub(crate) fn header_text(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

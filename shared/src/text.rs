@@ -3,6 +3,8 @@
 use schemars::{Schema, json_schema};
 use serde::Serialize;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::input::{Fault, Field, Raw};
 
 /// The name of a person or a thing: 1 to 255 characters, trimmed, without control characters.
@@ -48,7 +50,9 @@ impl Category {
 
 impl Field for Category {
     fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
-        Ok(Self(line(&raw.string()?, Self::MAX)?))
+        // One spelling: a category is compared by its bytes.
+        let text: String = raw.string()?.nfc().collect();
+        Ok(Self(line(&text, Self::MAX)?))
     }
 
     fn schema() -> Schema {

@@ -123,7 +123,9 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Re
     let url = format!("{}{path}", proxy.cloud.endpoint());
     // The host is signed: it stays as it was.
     let mut headers = parts.headers;
-    headers.remove(http::header::CONTENT_LENGTH);
+    if reads {
+        headers.remove(http::header::CONTENT_LENGTH);
+    }
     let sent = proxy.client.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
     let (status, headers) = (sent.status(), sent.headers().clone());
     let body = sent.bytes().await.unwrap();

@@ -108,6 +108,10 @@ async fn a_replay_is_for_those_only_who_may_still_call() {
     let request = shop.app.as_user(&ended, Method::POST, crate::app::LOGOUT_ALL);
     assert_eq!(shop.app.send(request).await.status, 204);
     send(&shop.app, &ended, Method::POST, PRODUCTS, &body, &key).await.problem(401, "UNAUTHENTICATED");
+    // Nor does a session that has ended hear whether a key was used.
+    let other = json!({"name": "Lamp", "price": 2});
+    send(&shop.app, &ended, Method::POST, PRODUCTS, &other, &key).await.problem(401, "UNAUTHENTICATED");
+    send(&shop.app, &ended, Method::POST, PRODUCTS, &other, " ").await.problem(401, "UNAUTHENTICATED");
     // A key that nobody used yet is not used up by whoever is refused.
     let fresh = new_key();
     send(&shop.app, &ended, Method::POST, PRODUCTS, &body, &fresh).await.problem(401, "UNAUTHENTICATED");
@@ -129,6 +133,21 @@ async fn a_key_that_is_none_is_refused() {
     }
     assert_eq!(create(&shop, &body, &"k".repeat(255)).await.status, 201);
     assert_eq!(shop.list("").await["total"], 1);
+}
+
+/// The answer names the fault, and not at such length that it cannot be kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_huge_name_of_a_field_is_refused_with_a_key_as_without() {
+    let Some(shop) = Catalogue::start().await else { return };
+    for name in ["a".repeat(210_000), "\u{301}".repeat(60_000), "\"".repeat(60_000)] {
+        let (key, body) = (new_key(), json!({"name": "x", "price": 1, name: 1}));
+        let plain = shop.try_create(&body).await;
+        plain.problem(422, "VALIDATION_FAILED");
+        assert!(plain.body.len() < 4_000, "{} bytes", plain.body.len());
+        let first = create(&shop, &body, &key).await;
+        first.problem(422, "VALIDATION_FAILED");
+        assert_eq!(create(&shop, &body, &key).await.body, first.body);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,6 +69,31 @@ async fn what_is_left_out_has_the_defaults_and_what_is_empty_is_null() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_category_has_one_spelling() {
+    let Some(shop) = Catalogue::start().await else { return };
+    shop.create_active(&json!({"name": "Cup", "price": 1, "category": "Caf\u{e9}"})).await;
+    shop.create_active(&json!({"name": "Mug", "price": 1, "category": "Cafe\u{301}"})).await;
+    for spelling in ["Caf%C3%A9", "Cafe%CC%81"] {
+        assert_eq!(shop.public_list(&format!("category={spelling}")).await["total"], 2, "{spelling}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_has_not_changed_is_not_sent_again() {
+    let Some(shop) = Catalogue::start().await else { return };
+    shop.create_active(&json!({"name": "Cup", "price": 1})).await;
+    let first = shop.app.get(PRODUCTS).await;
+    let tag = first.header("etag").unwrap();
+    let get =
+        async || shop.app.send(shop.app.request(Method::GET, PRODUCTS).header(IF_NONE_MATCH, tag)).await;
+    let same = get().await;
+    assert_eq!((same.status.as_u16(), same.body.as_str(), same.header("etag")), (304, "", Some(tag)));
+    assert_eq!(same.header("cache-control"), Some("public, max-age=60"));
+    shop.create_active(&json!({"name": "Mug", "price": 1})).await;
+    assert_eq!(get().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_bad_field_of_a_product_is_named_in_one_answer() {
     let Some(shop) = Catalogue::start().await else { return };
     let long = |length: usize| "x".repeat(length);

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::{PATIENCE, SEARCH, eventually};
 use crate::catalogue::{Catalogue, names, ok};
+use crate::faults::{self, Faults};
 
 async fn filled() -> Option<Catalogue> {
     let shop = Catalogue::start().await?;
@@ -193,4 +194,57 @@ async fn a_search_says_when_there_was_more_than_it_looked_at() {
         (json!([]), Some("true")),
         "the oldest of all"
     );
+}
+
+/// Words that many products have: the rarer one leads, and a product that no filter lets through costs no trip of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rarest_word_leads_and_filters_do_not_multiply_the_trips() {
+    let Some((app, done)) = faults::start(Faults::default(), &[]).await else { return };
+    let shop = Catalogue::of(app).await;
+    // The rare word's products are the oldest of all, and it is the shorter word.
+    for (name, count) in [("laptopcomputer red", 120), ("laptopcomputer", 1_000)] {
+        let make = async |number: usize| shop.create_active(&json!({"name": name, "price": number})).await;
+        for start in (0..count).step_by(40) {
+            futures_util::future::join_all((start..(start + 40).min(count)).map(make)).await;
+        }
+    }
+    shop.indexed().await;
+    let search = async |query: &str| {
+        done.take_reads();
+        let answer = shop.app.get(&format!("{SEARCH}?{query}")).await;
+        (names(&ok(&answer)).len(), answer.header("x-result-incomplete").is_some(), done.take_reads().calls)
+    };
+    assert_eq!(search("q=laptopcomputer+red&limit=100").await.0, 100, "both words");
+    let (found, incomplete, _) = search("q=laptopcomputer+red&limit=100&min_price=100").await;
+    assert_eq!((found, incomplete), (20, false), "all of the rarer word's were looked at");
+    let (found, incomplete, calls) = search("q=l&limit=1&min_price=5000").await;
+    assert_eq!((found, incomplete), (0, true));
+    assert!(calls <= 11 * 9, "{calls} calls: 11 rounds of 8 partitions and one batch at most");
+    let (found, _, calls) = search("q=laptopcomputers&limit=1").await;
+    assert_eq!(found, 0, "longer than the index knows");
+    assert!(calls <= 11 * 9, "{calls} calls");
+}
+
+/// As a stream that is read twice, or half, may leave it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_stands_twice_in_the_index_is_found_once() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let Some(shop) = Catalogue::start().await else { return };
+    let product = shop.create_active(&json!({"name": "Lamp", "price": 1})).await;
+    shop.indexed().await;
+    let client = shop.app.aws().dynamodb();
+    let (prefix, place) =
+        index(&shop).await.into_iter().find(|(prefix, _)| prefix.ends_with("#lamp")).unwrap();
+    for (prefix, rank) in [(prefix.clone(), "0"), (prefix.replace("#P#", "#A#"), "2"), (prefix, "1")] {
+        let other = format!("{rank}{}", &place[1..]);
+        let put = client.put_item().table_name("SearchTable");
+        put.item("prefix", AttributeValue::S(prefix))
+            .item("place", AttributeValue::S(other))
+            .send()
+            .await
+            .unwrap();
+    }
+    assert_eq!(shop.found("q=lamp").await, ["Lamp"]);
+    assert_eq!(shop.found_by_admin("q=lamp").await, ["Lamp"]);
+    assert_eq!(product["status"], "ACTIVE");
 }

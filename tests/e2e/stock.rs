@@ -76,7 +76,8 @@ async fn take_one(app: &TestApp, admin: &str, path: &str) -> Answer {
         if !again {
             return answer;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // A claim whose holder got no reply lapses after half a minute.
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
     panic!("no end of 503");
 }

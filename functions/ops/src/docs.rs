@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use shared::caller::Anyone;
 use shared::describe::About;
 use shared::function::Endpoint;
-use shared::{Error, Function, Init, Request, Response, Result};
+use shared::{Error, Function, Init, Request, Response, Result, precondition};
 
 use crate::public::{self, DOCUMENT};
 
@@ -75,7 +75,7 @@ fn render() -> Result<Rendered> {
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     );
-    Ok(Rendered { etag: public::etag(&html), html, policy })
+    Ok(Rendered { etag: precondition::etag_of(&html), html, policy })
 }
 
 #[cfg(test)]

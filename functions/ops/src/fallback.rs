@@ -1,5 +1,7 @@
 //! Whatever no route takes: 404 and 405 as problem documents, and preflights.
 
+use std::collections::BTreeSet;
+
 use http::{Method, StatusCode};
 use shared::caller::Anyone;
 use shared::describe::About;
@@ -44,7 +46,9 @@ impl Endpoint for Fallback {
 
 /// The methods that the routes matching `path` take.
 fn methods(path: &str) -> Vec<&'static str> {
-    ROUTES.iter().filter(|(_, route)| matches(route, path)).map(|(method, _)| *method).collect()
+    let of = ROUTES.iter().filter(|(_, route)| matches(route, path)).map(|(method, _)| *method);
+    // Two routes may match, `/products/search` and `/products/{id}`.
+    of.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Whether `path` is of the form of `route`, where `{name}` stands for one segment.

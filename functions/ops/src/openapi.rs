@@ -6,7 +6,7 @@ use http::StatusCode;
 use shared::caller::Anyone;
 use shared::describe::{About, Value, json};
 use shared::function::Endpoint;
-use shared::{Function, Init, Request, Response, Result};
+use shared::{Function, Init, Request, Response, Result, precondition};
 
 use crate::public::{self, DOCUMENT};
 
@@ -30,7 +30,7 @@ impl Endpoint for OpenApi {
     }
 
     fn init(_: &mut Init) -> Self {
-        Self { etag: public::etag(DOCUMENT) }
+        Self { etag: precondition::etag_of(DOCUMENT) }
     }
 
     async fn handle(&self, Anyone: Anyone, request: Request) -> Result<Response> {

@@ -1,9 +1,6 @@
 //! What is the same for everybody until the next release: caches may keep it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{StatusCode, header};
-use sha2::{Digest as _, Sha256};
 use shared::{Request, Response, precondition};
 
 /// The API's document, as `cargo run -- openapi` wrote it.
@@ -11,11 +8,6 @@ pub(crate) const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 /// How long a cache may show a page without asking again.
 const CACHED: &str = "public, max-age=300";
-
-/// The strong entity tag of a text.
-pub(crate) fn etag(text: &str) -> String {
-    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16]))
-}
 
 /// The text, or 304 where the sender of `request` has it already.
 pub(crate) fn answer(request: &Request, content_type: &'static str, text: &str, etag: &str) -> Response {

@@ -65,7 +65,8 @@ impl Endpoint for List {
             Some(filter) => self.read(&page, filter).await?,
         };
         let data: Vec<_> = products.iter().map(Shown::of).collect::<Result<_>>()?;
-        let response = Response::json(StatusCode::OK, &page.answer(data, total, next))?;
+        let response =
+            Response::json(StatusCode::OK, &page.answer(data, total, next))?.tagged_by_body(&request);
         Ok(self.caching.apply(&caller, response))
     }
 }

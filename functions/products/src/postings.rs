@@ -102,6 +102,11 @@ fn prefix(seen_by: View, shard: u8, beginning: &str) -> String {
     format!("{VERSION}#{seen_by}#{shard}#{beginning}")
 }
 
+/// Whether the index tells of a word without a look at the product.
+pub(crate) fn is_indexed_whole(word: &str) -> bool {
+    word.chars().count() <= LONGEST
+}
+
 /// The product that a `place` is of.
 pub(crate) fn product_at(place: &str) -> Result<Uuid> {
     let id = place.split_once('#').and_then(|(_, id)| id.parse().ok());

@@ -5,6 +5,7 @@
 //! same however many products there are.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
 use http::{HeaderName, StatusCode};
@@ -19,7 +20,7 @@ use shared::text::{self, Category};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 use uuid::Uuid;
 
-use crate::postings::{Index, Rank, indexed, product_at};
+use crate::postings::{Index, Rank, indexed, is_indexed_whole, product_at};
 use crate::shown::Shown;
 use crate::visible::{Caching, View};
 use crate::words::words;
@@ -112,7 +113,7 @@ impl Endpoint for Search {
         let query = Query::read(View::of(&caller), &request)?;
         let (found, incomplete) = self.find(&query).await?;
         let data: Vec<_> = found.iter().map(Shown::of).collect::<Result<_>>()?;
-        let mut response = Response::json(StatusCode::OK, &data)?;
+        let mut response = Response::json(StatusCode::OK, &data)?.tagged_by_body(&request);
         if incomplete {
             response = response.header(INCOMPLETE, "true");
         }
@@ -146,7 +147,11 @@ impl Query {
     /// Whether it has one word and nothing else that a product would have to have.
     fn is_plain(&self) -> bool {
         let Self { words, filter, least, most, .. } = self;
-        words.len() == 1 && *filter == Filter::default() && *least == Amount::default() && most.is_none()
+        words.len() == 1
+            && is_indexed_whole(&words[0])
+            && *filter == Filter::default()
+            && *least == Amount::default()
+            && most.is_none()
     }
 
     /// How many of the words stand in the product's name, if it is one that is looked for.
@@ -176,6 +181,8 @@ struct Candidates<'a> {
     places: Vec<String>,
     /// How many were looked at.
     seen: usize,
+    /// The products that were: one that has changed meanwhile may stand in two places.
+    known: HashSet<Uuid>,
     last: Option<String>,
     /// Whether the index has no more.
     ended: bool,
@@ -227,7 +234,7 @@ impl Search {
     async fn begin<'a>(&self, query: &Query, word: &'a str, take: usize) -> Result<Candidates<'a>> {
         let places = self.index.places(query.view, word, None, take).await?;
         let ended = places.len() < take;
-        Ok(Candidates { word, places, seen: 0, last: None, ended })
+        Ok(Candidates { word, places, seen: 0, known: HashSet::new(), last: None, ended })
     }
 
     /// Reads the next places, unless there are none: one beyond [`MOST_PLACES`] tells whether there are more.
@@ -250,6 +257,7 @@ impl Candidates<'_> {
         let taken: Vec<String> = self.places.drain(..most).collect();
         self.seen += taken.len();
         self.last = taken.last().cloned();
-        taken.iter().map(|place| product_at(place)).collect()
+        let ids: Vec<Uuid> = taken.iter().map(|place| product_at(place)).collect::<Result<_>>()?;
+        Ok(ids.into_iter().filter(|id| self.known.insert(*id)).collect())
     }
 }

@@ -79,11 +79,12 @@ impl<E: Endpoint> Http<E> {
         session: &SignedIn,
         request: Request,
     ) -> Result<Response> {
-        if let Some(key) = idempotency::key(&request)? {
-            match keys.claim(session.user_id(), &request, key).await? {
-                Claimed::Answered(response) => return session.confirm().await.map(|()| response),
-                Claimed::Held(claim) => drop(session.claim().set(claim)),
-            }
+        // What is said of a key is for those only who may still call.
+        match keys.claim(session.user_id(), &request).await {
+            Ok(None) => {}
+            Ok(Some(Claimed::Held(claim))) => drop(session.claim().set(claim)),
+            Ok(Some(Claimed::Answered(response))) => return session.confirm().await.map(|()| response),
+            Err(error) => return session.confirm().await.and(Err(error)),
         }
         let origin = request.origin().clone();
         let answer = self.endpoint.handle(caller, request).await;
