@@ -7,6 +7,7 @@ Each operation is asked by nobody, by a user and by an admin; tests/schemathesis
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,10 +22,12 @@ ENDS_SESSION = ["auth-logout-all", "auth-change-password", "auth-delete-me", "au
 ENDS_ANY_SESSION = [*ENDS_SESSION, "users-roles", "users-status"]
 
 
-def post(url, body):
+def send(url, body, method="POST", token=None):
     """The JSON that `url` answers to `body`."""
     headers = {"content-type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
     with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
@@ -32,10 +35,18 @@ def post(url, body):
 def token_of(api, email, role=None):
     """The access token of a new account."""
     account = {"name": "Ada Lovelace", "email": email, "password": PASSWORD}
-    post(f"{api}/api/v1/auth/register", account)
+    send(f"{api}/api/v1/auth/register", account)
     if role:
-        post(f"{api}/_local/invoke/users-grant-role", {"email": email, "role": role})
-    return post(f"{api}/api/v1/auth/login", {"email": email, "password": PASSWORD})["accessToken"]
+        send(f"{api}/_local/invoke/users-grant-role", {"email": email, "role": role})
+    return send(f"{api}/api/v1/auth/login", {"email": email, "password": PASSWORD})["accessToken"]
+
+
+def product_of(api, token):
+    """The id of a new product that everybody sees."""
+    product = {"name": "Analytical Engine", "price": 19.9, "currency": "EUR", "stock": 1000, "category": "Machines"}
+    made = send(f"{api}/api/v1/products", product, token=token)["id"]
+    send(f"{api}/api/v1/products/{made}", {"status": "ACTIVE"}, "PUT", token)
+    return made
 
 
 def ask(api, leavings, who, token=None, without=()):
@@ -64,10 +75,13 @@ def main(program):
         api = found[1]
         # It would stop at a full pipe: each request leaves a line.
         drain = subprocess.Popen(["cat"], stdin=bundle.stdout, stdout=subprocess.DEVNULL)
+        admin = token_of(api, "admin@example.com", "admin")
+        # tests/schemathesis.toml takes it from there.
+        os.environ["ARCANA_PRODUCT"] = product_of(api, admin)
         held = [
             ask(api, leavings, "nobody"),
             ask(api, leavings, "a user", token_of(api, "user@example.com"), ENDS_SESSION),
-            ask(api, leavings, "an admin", token_of(api, "admin@example.com", "admin"), ENDS_ANY_SESSION),
+            ask(api, leavings, "an admin", admin, ENDS_ANY_SESSION),
         ]
     finally:
         bundle.terminate()

@@ -45,6 +45,9 @@ pub fn document(template: &Template) -> Value {
 
 /// The document as it is kept and served.
 pub fn text_of(document: &Value) -> String {
+    // Whether an object keeps the order in which it was made depends on what else is built along.
+    let mut document = document.clone();
+    document.sort_all_objects();
     format!("{document:#}\n")
 }
 

@@ -49,6 +49,7 @@ impl Endpoint for List {
                 json!({"data": [Shown::example()], "page": 0, "size": 10, "total": 1, "nextCursor": null}),
             )
             .header("Cache-Control", "How long the answer may be kept, where nobody in particular asks")
+            .versioned()
     }
 
     fn init(init: &mut Init) -> Self {

@@ -103,6 +103,7 @@ impl Endpoint for Search {
             .answers::<Vec<Shown<'_>>>(StatusCode::OK, json!([Shown::example()]))
             .header("Cache-Control", "How long the answer may be kept, where nobody in particular asks")
             .maybe_header("X-Result-Incomplete", "`true` where there may be products that were not looked at")
+            .versioned()
     }
 
     fn init(init: &mut Init) -> Self {
