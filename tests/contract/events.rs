@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use local::template::Template;
 use serde_json::Value;
 use shared::event::Fact;
+use shared::function::Kind;
 
+use crate::kinds::kinds;
 use crate::project::{Deployed, hold, root, sample_events, template};
 
 struct Queue {
@@ -119,7 +121,8 @@ fn a_consumers_sample_event_is_what_its_queue_gets() {
 
 /// What the runtime itself calls for a caller; the rest is the handler's own.
 #[test]
-fn a_function_that_lets_callers_in_may_read_their_sessions() {
+fn a_function_may_do_what_the_runtime_does_for_it() {
+    let kinds = kinds();
     let mut faults = Vec::new();
     for function in template() {
         if !matches!(function.access.as_deref(), Some("Visitor" | "SignedIn" | "Admin")) {
@@ -128,6 +131,22 @@ fn a_function_that_lets_callers_in_may_read_their_sessions() {
         for table in ["UsersTable", "SessionsTable"] {
             if !function.may("dynamodb:BatchGetItem", table) {
                 faults.push(format!("{} may not dynamodb:BatchGetItem on {table}", function.id));
+            }
+            // A condition of the transaction, or of a step of it about the same item.
+            // What a visitor writes holds to no session.
+            let signed_in = function.access.as_deref() != Some("Visitor");
+            let writes = matches!(kinds.get(function.name.as_str()), Some(Kind::Http { writes: true, .. }));
+            let writes = writes && signed_in;
+            let holds = ["ConditionCheckItem", "PutItem", "UpdateItem", "DeleteItem"];
+            if writes && !holds.iter().any(|action| function.may(&format!("dynamodb:{action}"), table)) {
+                faults.push(format!("{} may not dynamodb:ConditionCheckItem on {table}", function.id));
+            }
+        }
+        if matches!(kinds.get(function.name.as_str()), Some(Kind::Http { keyed: true, .. })) {
+            for action in ["dynamodb:PutItem", "dynamodb:UpdateItem"] {
+                if !function.may(action, "IdempotencyTable") {
+                    faults.push(format!("{} may not {action} on IdempotencyTable", function.id));
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use shared::users::User;
 
 use crate::project::{Deployed, differences, hold, sample_events, template};
 
-fn kinds() -> BTreeMap<&'static str, Kind> {
+pub(crate) fn kinds() -> BTreeMap<&'static str, Kind> {
     local::functions().map(|function| (function.name, function.kind)).collect()
 }
 

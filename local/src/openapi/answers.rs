@@ -107,8 +107,9 @@ impl Document {
     /// A reference to the answer that tells these errors, which all have this status.
     fn problem(&mut self, status: StatusCode, mut errors: Vec<&Error>) -> Value {
         errors.sort_by_key(|error| error.row().code);
-        let titles: Vec<String> =
+        let mut titles: Vec<String> =
             errors.iter().map(|error| format!("`{}`: {}", error.row().code, error.row().title)).collect();
+        titles.dedup();
         let of_headers = errors.iter().filter_map(|error| error.header()).map(|(name, _)| name);
         let of_headers: Vec<String> = of_headers.map(|name| name.as_str().to_owned()).collect();
         let shared = HEADERS.iter().filter(|(name, _)| {
