@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::Router;
 use local_aws::lambda::{Binary, Log, Pool, RuntimeApi};
 use local_aws::{Clock, Cloud, State, Store};
-use shared::aws::{Aws, Environment};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -116,13 +115,7 @@ impl Bundle {
             None => Store::memory().map_err(refused)?,
         };
         store.migrate(stream::SCHEMA).map_err(refused)?;
-        let aws = Aws::new(Environment {
-            region: local_aws::REGION.to_owned(),
-            access_key_id: local_aws::ACCESS_KEY_ID.to_owned(),
-            secret_access_key: local_aws::SECRET_ACCESS_KEY.to_owned(),
-            session_token: None,
-            endpoint: Some(endpoint.clone()),
-        });
+        let aws = crate::aws_at(&endpoint);
         let starter = match &options.bundle {
             None => Starter::Here(clock.clone()),
             Some(directory) => Starter::Processes {

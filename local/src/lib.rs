@@ -22,6 +22,18 @@ pub mod template;
 pub use bundle::{Bundle, Options};
 
 use shared::Function;
+use shared::aws::{Aws, Environment};
+
+/// AWS's clients for the endpoint at this URL, with the credentials of the embedded one.
+pub fn aws_at(endpoint: &str) -> Aws {
+    Aws::new(Environment {
+        region: local_aws::REGION.to_owned(),
+        access_key_id: local_aws::ACCESS_KEY_ID.to_owned(),
+        secret_access_key: local_aws::SECRET_ACCESS_KEY.to_owned(),
+        session_token: None,
+        endpoint: Some(endpoint.to_owned()),
+    })
+}
 
 /// Every function of every domain.
 pub fn functions() -> impl Iterator<Item = &'static Function> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
-use shared::aws::{Aws, Environment};
+use shared::aws::Aws;
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::event::Provenance;
@@ -61,13 +61,7 @@ const PRAISE: &[&str] = &[
 /// Writes `count` products through the AWS endpoint at `port`, with a progress bar where there is a terminal.
 pub async fn run(port: u16, count: u64) -> Result<(), Box<dyn std::error::Error>> {
     let endpoint = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
-    let aws = Aws::new(Environment {
-        region: local_aws::REGION.to_owned(),
-        access_key_id: local_aws::ACCESS_KEY_ID.to_owned(),
-        secret_access_key: local_aws::SECRET_ACCESS_KEY.to_owned(),
-        session_token: None,
-        endpoint: Some(endpoint.clone()),
-    });
+    let aws = crate::aws_at(&endpoint);
     if aws.dynamodb().describe_table().table_name(PRODUCTS).send().await.is_err() {
         return Err(format!(
             "no catalogue answers at {endpoint}: start the bundle with `cargo run` first, or name its --aws-port"

@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -195,10 +196,7 @@ impl Keys {
     async fn take_over(&self, first: &Record, record: &Record) -> Result<()> {
         let holder = AttributeValue::S(record.holder.to_string());
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item_key(&first.id)))
+            .update(&first.id)
             .update_expression("SET holder = :holder, claimedUntil = :until")
             .condition_expression("holder = :first AND attribute_not_exists(answer)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -223,13 +221,10 @@ impl Keys {
 
     async fn try_keep(&self, claim: &Claim, response: &Response) -> Result<()> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item_key(&claim.id)))
+            .update(&claim.id)
             .update_expression("SET done = :true, answer = :answer")
             .condition_expression("holder = :holder")
-            .expression_attribute_values(":holder", AttributeValue::S(claim.holder.to_string()))
+            .expression_attribute_values(":holder", claim.holder())
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .expression_attribute_values(":answer", AttributeValue::S(written(response)?));
         // Another request has taken the key over after the claim had lapsed: what it answers counts.
@@ -240,13 +235,10 @@ impl Keys {
     /// way is refused from then on.
     pub(crate) async fn give_back(&self, claim: &Claim) -> Result<()> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item_key(&claim.id)))
+            .update(&claim.id)
             .update_expression("SET claimedUntil = :lapsed, holder = :nobody")
             .condition_expression("holder = :holder AND done = :false")
-            .expression_attribute_values(":holder", AttributeValue::S(claim.holder.to_string()))
+            .expression_attribute_values(":holder", claim.holder())
             .expression_attribute_values(":nobody", AttributeValue::S(Uuid::nil().to_string()))
             .expression_attribute_values(":false", AttributeValue::Bool(false))
             .expression_attribute_values(":lapsed", AttributeValue::N("0".to_owned()));
@@ -257,22 +249,28 @@ impl Keys {
         }
     }
 
+    /// An update of a key's record, yet to be said.
+    fn update(&self, id: &str) -> UpdateItemFluentBuilder {
+        self.client.update_item().table_name(&self.table).set_key(Some(item_key(id)))
+    }
+
     /// Lets whoever comes next answer for an effect whose request could not.
     async fn lapse(&self, claim: &Claim) -> Result<()> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item_key(&claim.id)))
+            .update(&claim.id)
             .update_expression("SET claimedUntil = :lapsed")
             .condition_expression("holder = :holder AND attribute_not_exists(answer)")
-            .expression_attribute_values(":holder", AttributeValue::S(claim.holder.to_string()))
+            .expression_attribute_values(":holder", claim.holder())
             .expression_attribute_values(":lapsed", AttributeValue::N("0".to_owned()));
         conditional::update(update).await.map(drop)
     }
 }
 
 impl Claim {
+    fn holder(&self) -> AttributeValue {
+        AttributeValue::S(self.holder.to_string())
+    }
+
     /// Marks the effect done in its own transaction, with the answer where it is known.
     pub(crate) fn effect(&self, answer: Option<&Response>) -> Result<Step> {
         let condition =

@@ -8,7 +8,7 @@ use local::{Bundle, Options};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use shared::aws::{Aws, Environment};
+use shared::aws::Aws;
 
 /// How long something may take whose time is no promise: a debug build on a busy machine is slow.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -203,13 +203,7 @@ impl TestApp {
     /// The AWS clients of a bundle of the test's own.
     pub(crate) fn aws(&self) -> Aws {
         let bundle = self.bundle.as_ref().expect("a bundle of the test's own");
-        Aws::new(Environment {
-            region: local_aws::REGION.to_owned(),
-            access_key_id: local_aws::ACCESS_KEY_ID.to_owned(),
-            secret_access_key: local_aws::SECRET_ACCESS_KEY.to_owned(),
-            session_token: None,
-            endpoint: Some(bundle.aws_url().to_owned()),
-        })
+        local::aws_at(bundle.aws_url())
     }
 }
 
