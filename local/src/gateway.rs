@@ -1,4 +1,4 @@
-//! Plays API Gateway: an HTTP API with payload format 2.0.
+//! Plays API Gateway: an HTTP API with payload format 2.0, and native gRPC, which that one has not.
 //! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>)
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::invoke::{Failed, Invoker};
 
 mod cors;
+mod grpc;
 mod route;
 
 pub use cors::Cors;
@@ -48,7 +49,12 @@ impl Gateway {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let request_headers = request.headers().clone();
         let id = uuid::Uuid::new_v4().simple().to_string();
+        let native = grpc::is_native(&request_headers);
+        let request = if native { grpc::to_web(request) } else { request };
         let (mut response, function) = self.route(request, peer, &id).await;
+        if native {
+            response = grpc::to_native(response).await;
+        }
         self.cors.apply(&method, &request_headers, response.headers_mut());
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("apigw-requestid"), value);

@@ -146,8 +146,10 @@ impl Document {
             "tags": [domain],
             "summary": about.summary,
             "security": security(*access),
-            "responses": self.answers(operation),
         });
+        if about.own.is_none() {
+            described["responses"] = self.answers(operation);
+        }
         if !about.detail.is_empty() {
             described["description"] = json!(about.detail);
         }
@@ -158,6 +160,11 @@ impl Document {
         let parameters = self.own_parameters(operation);
         if !parameters.is_empty() {
             described["parameters"] = json!(parameters);
+        }
+        if let Some(own) = about.own.as_ref().and_then(Value::as_object) {
+            for (member, value) in own {
+                described[member] = value.clone();
+            }
         }
         described
     }
@@ -266,7 +273,7 @@ impl Document {
 pub fn security(access: Access) -> Value {
     match access {
         Access::Anyone => json!([]),
-        Access::Visitor => json!([{}, {"bearer": []}]),
+        Access::Visitor | Access::ByMethod => json!([{}, {"bearer": []}]),
         Access::SignedIn => json!([{"bearer": []}]),
         Access::Admin => json!([{"bearer": ["admin"]}]),
     }

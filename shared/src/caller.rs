@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::clock::Clock;
 use crate::id::{SessionId, UserId};
-use crate::idempotency::Claim;
+use crate::idempotency::{Answer, Claim};
 use crate::init::Init;
 use crate::request::Request;
 use crate::sessions::Sessions;
@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 use crate::token::{Claims, Verifier};
 use crate::transaction::{self, Condition, Item, Step, Written};
 use crate::users::{Role, User, Users};
-use crate::{Error, Response, Result};
+use crate::{Error, Result};
 
 /// Whom an endpoint lets in: what the template's view is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Access {
     SignedIn,
     /// Whoever has a live session and the role `admin`.
     Admin,
+    /// Whom the method lets in that is called: for what has several.
+    ByMethod,
 }
 
 /// A kind of caller and how it is let in.
@@ -60,6 +62,9 @@ pub trait Caller: Sized + Send + 'static {
 
 /// Everybody, unasked: for what touches no data (health, the public keys, the fallback).
 pub struct Anyone;
+
+/// Everybody, for an endpoint of several methods, each of which lets callers in by [`Admission`](crate::admission::Admission).
+pub struct ByMethod;
 
 /// Everybody, but a token that is sent must be a good one: a bad token is refused, never anonymous.
 pub struct Visitor(pub Option<SignedIn>);
@@ -88,7 +93,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    fn init(init: &mut Init) -> Arc<Self> {
+    pub(crate) fn init(init: &mut Init) -> Arc<Self> {
         Arc::new(Self {
             verifier: Verifier::init(init),
             users: Users::init(init),
@@ -155,15 +160,16 @@ impl SignedIn {
 
     /// [`write`](Self::write) where it is known by then what will be answered: it is kept in the same transaction
     /// for repetitions of the request.
-    pub async fn write_and_answer(&self, steps: Vec<Step>, answer: Response) -> Result<Response> {
-        self.write_once(steps, Some(&answer)).await.map(|()| answer)
+    pub async fn write_and_answer<A: Answer>(&self, steps: Vec<Step>, answer: A) -> Result<A> {
+        self.write_once(steps, Some(answer.keep()?)).await.map(|()| answer)
     }
 
-    async fn write_once(&self, mut steps: Vec<Step>, answer: Option<&Response>) -> Result<()> {
+    async fn write_once(&self, mut steps: Vec<Step>, answer: Option<String>) -> Result<()> {
+        let answers = answer.is_some();
         let token = match self.claim.get() {
             Some(claim) if claim.done => return Ok(()),
             Some(claim) => {
-                steps.push(claim.effect(answer)?);
+                steps.push(claim.effect(answer));
                 claim.next_token()
             }
             None => uuid::Uuid::now_v7(),
@@ -180,8 +186,8 @@ impl SignedIn {
         match transaction::write_as(client, token, steps).await? {
             Written::Committed => {
                 self.held.store(true, Ordering::Relaxed);
-                if let (Some(claim), Some(_)) = (self.claim.get(), answer) {
-                    claim.answered.store(true, Ordering::Relaxed);
+                if let Some(claim) = self.claim.get() {
+                    claim.answered.store(answers, Ordering::Relaxed);
                 }
                 Ok(())
             }
@@ -219,6 +225,21 @@ fn hold(steps: &mut Vec<Step>, table: &str, key: Item, condition: Condition) {
 
 impl Caller for Anyone {
     const ACCESS: Access = Access::Anyone;
+    type Guard = ();
+
+    fn guard(_: &mut Init) {}
+
+    async fn admit((): &(), _: &Request) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn session(&self) -> Option<SignedIn> {
+        None
+    }
+}
+
+impl Caller for ByMethod {
+    const ACCESS: Access = Access::ByMethod;
     type Guard = ();
 
     fn guard(_: &mut Init) {}

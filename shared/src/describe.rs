@@ -28,6 +28,9 @@ pub struct About {
     pub errors: Vec<Error>,
     /// Whether its answers carry an `ETag`, and its requests may hold to one.
     pub versioned: bool,
+    /// Its operation as the document has it, for what speaks another protocol than all others: what follows from its
+    /// route and its caller besides is said of it too, but not how it answers.
+    pub own: Option<Value>,
 }
 
 /// A body that an endpoint takes.
@@ -87,6 +90,7 @@ impl About {
             answers: Vec::new(),
             errors: Vec::new(),
             versioned: false,
+            own: None,
         }
     }
 
@@ -159,6 +163,13 @@ impl About {
     pub fn fails(mut self, errors: impl IntoIterator<Item = Error>) -> Self {
         self.errors.extend(errors);
         self
+    }
+
+    /// It speaks another protocol than all others: these members of its operation take the place of those that would
+    /// follow from its answers.
+    #[must_use]
+    pub fn own(self, operation: Value) -> Self {
+        Self { own: Some(operation), ..self }
     }
 
     /// It is about one resource with a version: what shows it carries its `ETag`; a `GET` takes `If-None-Match`,

@@ -156,6 +156,17 @@ impl Error {
         crate::log::chain(self)
     }
 
+    /// Logs it, with its causes: once, where it ends up.
+    pub fn log(&self, function: &str, request_id: &str) {
+        tracing::error!(
+            function,
+            requestId = request_id,
+            code = self.row().code,
+            cause = self.cause(),
+            "failed"
+        );
+    }
+
     /// The table. No wildcard: a new error must choose its row.
     pub fn row(&self) -> Row {
         let (status, code, title) = match self {

@@ -28,7 +28,7 @@ use crate::caller::{Access, Caller};
 use crate::clock::Clock;
 use crate::describe::About;
 use crate::init::{Init, StartError, Variables};
-use crate::request::Request;
+use crate::request::{Origin, Request};
 use crate::response::Response;
 use crate::stream::Change;
 use crate::time::Timestamp;
@@ -96,8 +96,16 @@ pub trait Endpoint: Sized + Send + Sync + 'static {
     fn init(init: &mut Init) -> Self;
 
     /// Answers one request.
-    fn handle(&self, caller: Self::Caller, request: Request)
-    -> impl Future<Output = Result<Response>> + Send;
+    fn handle(
+        &self,
+        caller: Self::Caller,
+        request: &Request,
+    ) -> impl Future<Output = Result<Response>> + Send;
+
+    /// How the sender of a request is told of an error: as a problem document, unless it speaks something else.
+    fn refuse(error: &Error, origin: &Origin) -> impl Future<Output = Response> + Send {
+        std::future::ready(Response::problem(error, origin))
+    }
 }
 
 /// A consumer of a queue. It may get a message more than once and must not mind.
@@ -279,13 +287,7 @@ impl Call<'_> {
     }
 
     fn failed(&self, error: &Error) -> Failure {
-        tracing::error!(
-            function = self.function,
-            requestId = self.request_id,
-            code = error.row().code,
-            cause = error.cause(),
-            "failed"
-        );
+        error.log(self.function, self.request_id);
         Failure::new(error.row().code, error.row().title)
     }
 }

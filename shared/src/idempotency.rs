@@ -65,7 +65,19 @@ struct Record {
     answer: Option<String>,
 }
 
-/// An answer as a record holds it.
+/// What can be answered, kept under a key, and answered again.
+pub trait Answer: Sized + Send + Sync {
+    /// What is answered instead to a request that ended in an error.
+    fn refusal(error: &Error, request: &Request) -> Self;
+
+    /// The answer as a record holds it.
+    fn keep(&self) -> Result<String>;
+
+    /// The answer that a record holds, marked as given before ([`REPLAYED`]).
+    fn replay(kept: &str) -> Result<Self>;
+}
+
+/// A response as a record holds it.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     status: u16,
@@ -73,12 +85,40 @@ struct Kept {
     body: Option<String>,
 }
 
+impl Answer for Response {
+    fn refusal(error: &Error, request: &Request) -> Self {
+        Self::problem(error, request.origin())
+    }
+
+    fn keep(&self) -> Result<String> {
+        let text = |name: &HeaderName| Some((name.to_string(), self.header_text(name)?.to_owned()));
+        let kept = Kept {
+            status: self.status().as_u16(),
+            headers: [header::CONTENT_TYPE, header::LOCATION, header::ETAG].iter().filter_map(text).collect(),
+            body: self.body_text().map(ToOwned::to_owned),
+        };
+        serde_json::to_string(&kept).map_err(Error::internal)
+    }
+
+    fn replay(kept: &str) -> Result<Self> {
+        let Kept { status, headers, body } = serde_json::from_str(kept).map_err(Error::internal)?;
+        let mut response = Self::empty(StatusCode::from_u16(status).map_err(Error::internal)?);
+        if let Some(body) = body {
+            response = response.text("application/json", body);
+        }
+        for (name, value) in headers {
+            response = response.header(name.parse().map_err(Error::internal)?, &value);
+        }
+        Ok(response.header(REPLAYED, "true"))
+    }
+}
+
 /// What became of a key.
 pub(crate) enum Claimed {
     /// The request is to be worked on.
     Held(Claim),
     /// It was answered before, with this.
-    Answered(Response),
+    Answered(String),
 }
 
 /// A key that this request works on.
@@ -161,7 +201,7 @@ impl Keys {
             return Err(Error::IdempotencyKeyReused);
         }
         match first.answer {
-            Some(answer) => answered(&answer).map(Claimed::Answered),
+            Some(answer) => Ok(Claimed::Answered(answer)),
             None if !first.done => Err(Error::IdempotencyInProgress),
             // Whoever made the effect may be about to keep its answer.
             None if first.claimed_until >= now => Err(Error::IdempotencyInProgress),
@@ -212,21 +252,21 @@ impl Keys {
     }
 
     /// Keeps what a claim's request was answered. Where that fails, a repetition may answer anew.
-    pub(crate) async fn keep(&self, claim: &Claim, response: &Response) -> Result<()> {
-        match self.try_keep(claim, response).await {
+    pub(crate) async fn keep(&self, claim: &Claim, answer: &impl Answer) -> Result<()> {
+        match self.try_keep(claim, answer).await {
             Ok(()) => Ok(()),
             Err(error) => self.give_back(claim).await.and(Err(error)),
         }
     }
 
-    async fn try_keep(&self, claim: &Claim, response: &Response) -> Result<()> {
+    async fn try_keep(&self, claim: &Claim, answer: &impl Answer) -> Result<()> {
         let update = self
             .update(&claim.id)
             .update_expression("SET done = :true, answer = :answer")
             .condition_expression("holder = :holder")
             .expression_attribute_values(":holder", claim.holder())
             .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .expression_attribute_values(":answer", AttributeValue::S(written(response)?));
+            .expression_attribute_values(":answer", AttributeValue::S(answer.keep()?));
         // Another request has taken the key over after the claim had lapsed: what it answers counts.
         conditional::update(update).await.map(drop)
     }
@@ -272,7 +312,7 @@ impl Claim {
     }
 
     /// Marks the effect done in its own transaction, with the answer where it is known.
-    pub(crate) fn effect(&self, answer: Option<&Response>) -> Result<Step> {
+    pub(crate) fn effect(&self, answer: Option<String>) -> Step {
         let condition =
             Condition::new("holder = :holder AND done = :false").text(":holder", &self.holder).values(
                 [
@@ -283,13 +323,11 @@ impl Claim {
             );
         let (change, condition) = match answer {
             None => ("SET done = :true", condition),
-            Some(answer) => {
-                ("SET done = :true, answer = :answer", condition.text(":answer", &written(answer)?))
-            }
+            Some(answer) => ("SET done = :true, answer = :answer", condition.text(":answer", &answer)),
         };
         let step = Step::update(&self.table, item_key(&self.id), change, condition);
         // It has lapsed, and another request has the key now.
-        Ok(step.or(Error::IdempotencyInProgress))
+        step.or(Error::IdempotencyInProgress)
     }
 
     /// The `ClientRequestToken` of its next transaction: of caller, route and key, and of this claim, because
@@ -305,28 +343,6 @@ pub(crate) fn is_kept(error: &Error) -> bool {
     let passing = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
     let status = error.row().status;
     status.is_client_error() && !passing.contains(&status) && !matches!(error, Error::IdempotencyInProgress)
-}
-
-fn written(response: &Response) -> Result<String> {
-    let text = |name: &HeaderName| Some((name.to_string(), response.header_text(name)?.to_owned()));
-    let kept = Kept {
-        status: response.status().as_u16(),
-        headers: [header::CONTENT_TYPE, header::LOCATION, header::ETAG].iter().filter_map(text).collect(),
-        body: response.body().map(ToOwned::to_owned),
-    };
-    serde_json::to_string(&kept).map_err(Error::internal)
-}
-
-fn answered(kept: &str) -> Result<Response> {
-    let Kept { status, headers, body } = serde_json::from_str(kept).map_err(Error::internal)?;
-    let mut response = Response::empty(StatusCode::from_u16(status).map_err(Error::internal)?);
-    if let Some(body) = body {
-        response = response.text("application/json", body);
-    }
-    for (name, value) in headers {
-        response = response.header(name.parse().map_err(Error::internal)?, &value);
-    }
-    Ok(response.header(REPLAYED, "true"))
 }
 
 fn item_key(id: &str) -> Item {

@@ -119,8 +119,8 @@ impl Field for String {
 pub enum Raw<'a> {
     /// In JSON, with the body around it.
     Json(&'a RawValue, &'a Body<'a>),
-    /// In a query.
-    Text(&'a str),
+    /// As a text, with the others around it.
+    Text(&'a str, &'a Texts),
 }
 
 impl Raw<'_> {
@@ -128,7 +128,7 @@ impl Raw<'_> {
     pub fn string(&self) -> Result<String, Fault> {
         match self {
             Self::Json(value, _) => serde_json::from_str(value.get()).map_err(|_| Fault::Type("string")),
-            Self::Text(text) => Ok((*text).to_owned()),
+            Self::Text(text, _) => Ok((*text).to_owned()),
         }
     }
 
@@ -144,7 +144,7 @@ impl Raw<'_> {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(match self {
                 Self::Json(..) => Fault::Type("whole number"),
-                Self::Text(_) => Fault::invalid("INVALID_FORMAT", "must be a whole number"),
+                Self::Text(..) => Fault::invalid("INVALID_FORMAT", "must be a whole number"),
             });
         }
         text.parse().map_err(|_| Fault::invalid("OUT_OF_RANGE", "is beyond any limit"))
@@ -155,7 +155,7 @@ impl Raw<'_> {
         match self {
             Self::Json(value, _) if !is_number(value) => Err(Fault::Type("number")),
             Self::Json(value, _) => Ok(value.get()),
-            Self::Text(text) => Ok(text),
+            Self::Text(text, _) => Ok(text),
         }
     }
 
@@ -165,24 +165,30 @@ impl Raw<'_> {
             Self::Json(value, _) => {
                 serde_json::from_str(value.get()).map_err(|_| Fault::Type("list of strings"))
             }
-            Self::Text(text) => Ok(text.split(',').map(ToOwned::to_owned).collect()),
+            Self::Text(text, _) => Ok(text.split(',').map(ToOwned::to_owned).collect()),
         }
     }
 
-    /// Another field of the same body, if it is there and a string: for rules that span fields.
+    /// Another field of the same request, if it is there and a string: for rules that span fields.
     pub fn sibling(&self, name: &str) -> Option<String> {
-        let Self::Json(_, body) = self else { return None };
-        serde_json::from_str(body.get(name)?.get()).ok()
+        match self {
+            Self::Json(_, body) => serde_json::from_str(body.get(name)?.get()).ok(),
+            Self::Text(_, texts) => texts.get(name).map(ToOwned::to_owned),
+        }
     }
 }
 
-/// The parameters of a query, decoded.
-pub struct Query(Vec<(String, String)>);
+/// Fields that are texts: the parameters of a query, decoded, or the fields of a message that is no JSON.
+pub struct Texts(Vec<(String, String)>);
 
-impl Query {
-    /// Takes the parameters of a request, in its order.
-    pub fn new(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(parameters.into_iter().take(MOST_FIELDS).collect())
+impl Texts {
+    /// Takes the fields of a request, in its order.
+    pub fn new(fields: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(fields.into_iter().take(MOST_FIELDS).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 }
 
@@ -191,31 +197,29 @@ impl Query {
 pub enum Source<'a> {
     /// In a JSON body.
     Body(&'a Body<'a>),
-    /// In a query.
-    Query(&'a Query),
+    /// As texts.
+    Texts(&'a Texts),
 }
 
 impl<'a> Source<'a> {
     fn get(self, name: &str) -> Option<Raw<'a>> {
         match self {
             Self::Body(body) => body.get(name).map(|value| Raw::Json(value, body)),
-            Self::Query(Query(all)) => {
-                all.iter().find(|(known, _)| known == name).map(|(_, text)| Raw::Text(text))
-            }
+            Self::Texts(texts) => texts.get(name).map(|text| Raw::Text(text, texts)),
         }
     }
 
     fn place(self, name: &str) -> Place {
         match self {
             Self::Body(_) => Place::Pointer(pointer(name)),
-            Self::Query(_) => Place::Parameter(name.to_owned()),
+            Self::Texts(_) => Place::Parameter(name.to_owned()),
         }
     }
 
     fn names(self) -> Vec<&'a str> {
         match self {
             Self::Body(body) => body.fields.iter().map(|(name, _)| name.as_str()).collect(),
-            Self::Query(Query(all)) => all.iter().map(|(name, _)| name.as_str()).collect(),
+            Self::Texts(Texts(all)) => all.iter().map(|(name, _)| name.as_str()).collect(),
         }
     }
 }

@@ -16,6 +16,7 @@
 //!
 //! A binary is three lines: it calls [`run`] with its [`Function`].
 
+pub mod admission;
 pub mod attempts;
 pub mod aws;
 pub mod batch;

@@ -226,6 +226,12 @@ impl Money {
         self.amount
     }
 
+    /// How much, in whole units and in billionths: what `google.type.Money` is made of.
+    pub fn units_and_nanos(self) -> (i64, i32) {
+        let nanos = self.amount.0 % UNIT * (1_000_000_000 / UNIT);
+        (self.amount.0 / UNIT, i32::try_from(nanos).unwrap_or_default())
+    }
+
     /// Of what.
     pub fn currency(self) -> Currency {
         self.currency

@@ -1,5 +1,7 @@
 //! What an HTTP function is asked: an API Gateway HTTP API event (payload 2.0), parsed with care.
 
+use std::sync::Arc;
+
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,17 +11,18 @@ use lambda_http::{RequestExt as _, aws_lambda_events};
 
 use crate::event::Provenance;
 use crate::id::{ProductId, SessionId, UserId};
-use crate::input::{Body, Input, Query, Source};
+use crate::input::{Body, Input, Source, Texts};
 use crate::precondition::IfMatch;
 use crate::{Error, Result};
 
 /// The largest JSON body, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
 
-/// A request as a handler sees it.
+/// A request as a handler sees it. A copy costs nothing.
+#[derive(Clone)]
 pub struct Request {
-    http: lambda_http::Request,
-    origin: Origin,
+    http: Arc<lambda_http::Request>,
+    origin: Arc<Origin>,
 }
 
 /// Where a request came from and what it is called: what logs, answers and events repeat.
@@ -33,6 +36,8 @@ pub struct Origin {
     pub route: String,
     /// HTTP method.
     pub method: Method,
+    /// The `Content-Type`, which may decide what an answer looks like.
+    pub content_type: String,
     /// The path as API Gateway passes it on.
     pub path: String,
     /// The caller's address as API Gateway saw it.
@@ -46,7 +51,7 @@ impl Request {
     /// malformed one does not have.
     pub(crate) fn parse(event: ApiGatewayV2httpRequest) -> (Origin, Result<Self>) {
         let origin = Origin::of(&event);
-        let request = parse(event).map(|http| Self { http, origin: origin.clone() });
+        let request = parse(event).map(|http| Self { http: http.into(), origin: origin.clone().into() });
         (origin, request)
     }
 
@@ -115,7 +120,7 @@ impl Request {
     pub fn query<T: Input>(&self) -> Result<T> {
         let parameters = self.http.query_string_parameters();
         let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        T::read(Source::Query(&Query::new(parameters)))
+        T::read(Source::Texts(&Texts::new(parameters)))
     }
 
     /// Reads the body as `T`, with every fault in one error.
@@ -132,8 +137,7 @@ impl Request {
     }
 
     fn is_json(&self) -> bool {
-        let content_type = self.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        let essence = self.origin.content_type.split(';').next().unwrap_or_default().trim();
         essence.eq_ignore_ascii_case("application/json")
     }
 }
@@ -150,15 +154,16 @@ impl Origin {
 
     fn of(event: &ApiGatewayV2httpRequest) -> Self {
         let context = &event.request_context;
-        let given = event.headers.get("x-correlation-id").and_then(|value| value.to_str().ok());
+        let header = |name: &str| event.headers.get(name).and_then(|value| value.to_str().ok());
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         Self {
             request_id: text(&context.request_id),
-            correlation_id: given
+            correlation_id: header("x-correlation-id")
                 .filter(|id| is_correlation_id(id))
                 .map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned),
             route: text(&event.route_key),
             method: context.http.method.clone(),
+            content_type: header("content-type").unwrap_or_default().to_owned(),
             path: text(&event.raw_path),
             source_ip: text(&context.http.source_ip),
             user_agent: text(&context.http.user_agent),

@@ -1,6 +1,7 @@
 //! What an HTTP function answers.
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use aws_lambda_events::encodings::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use lambda_http::aws_lambda_events;
 use schemars::JsonSchema;
@@ -10,11 +11,11 @@ use crate::error::Members;
 use crate::request::Origin;
 use crate::{Error, Request, precondition};
 
-/// An HTTP response: status, headers and a text body. It has no `Debug`: the body may hold tokens.
+/// An HTTP response: status, headers and a body. It has no `Debug`: the body may hold tokens.
 pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
-    body: Option<String>,
+    body: Body,
 }
 
 /// A problem document: RFC 9457's members, then ours.
@@ -53,7 +54,7 @@ impl<'a> Problem<'a> {
 impl Response {
     /// A response without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: None }
+        Self { status, headers: HeaderMap::new(), body: Body::Empty }
     }
 
     /// A JSON response.
@@ -66,7 +67,7 @@ impl Response {
     #[must_use]
     pub fn text(mut self, content_type: &'static str, body: String) -> Self {
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        self.body = Some(body);
+        self.body = Body::Text(body);
         self
     }
 
@@ -77,6 +78,18 @@ impl Response {
             self.headers.insert(name, value);
         }
         self
+    }
+
+    /// A response that a library made: its body is text where it is JSON, and passes API Gateway in base64 otherwise.
+    pub fn from_http(response: http::Response<Vec<u8>>) -> Self {
+        let (parts, body) = response.into_parts();
+        let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let body = match String::from_utf8(body) {
+            Ok(text) if content_type == Some(b"application/json") => Body::Text(text),
+            Ok(text) => Body::Binary(text.into_bytes()),
+            Err(error) => Body::Binary(error.into_bytes()),
+        };
+        Self { status: parts.status, headers: parts.headers, body }
     }
 
     /// The answer to a request that ended in an error.
@@ -102,7 +115,7 @@ impl Response {
     /// The same response with the entity tag of its body, or 304 where the sender of `request`, a GET, has it already.
     #[must_use]
     pub fn tagged_by_body(self, request: &Request) -> Self {
-        let etag = precondition::etag_of(self.body.as_deref().unwrap_or_default());
+        let etag = precondition::etag_of(self.body_text().unwrap_or_default());
         if precondition::not_modified(request.headers(), &etag) {
             return Self::empty(StatusCode::NOT_MODIFIED).header(header::ETAG, &etag);
         }
@@ -114,9 +127,9 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body, if it has one.
-    pub(crate) fn body(&self) -> Option<&str> {
-        self.body.as_deref()
+    /// The body, if it has one that is a text.
+    pub(crate) fn body_text(&self) -> Option<&str> {
+        if let Body::Text(text) = &self.body { Some(text) } else { None }
     }
 
     /// The HTTP status.
@@ -137,7 +150,8 @@ impl Response {
         let mut response = ApiGatewayV2httpResponse::default();
         response.status_code = self.status.as_u16().into();
         response.headers = headers;
-        response.body = self.body.map(Into::into);
+        response.is_base64_encoded = matches!(self.body, Body::Binary(_));
+        response.body = (self.body != Body::Empty).then_some(self.body);
         response
     }
 }

@@ -49,6 +49,7 @@ fn every_route_is_in_the_document_with_whom_the_template_lets_in() {
             Some("Visitor") => Access::Visitor,
             Some("SignedIn") => Access::SignedIn,
             Some("Admin") => Access::Admin,
+            Some("ByMethod") => Access::ByMethod,
             _ => continue,
         };
         for route in function.routes() {

@@ -51,7 +51,7 @@ impl Endpoint for ChangePassword {
         }
     }
 
-    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
         let Change { current, wanted } = request.json()?;
         let origin = request.origin();
         let user = caller.user().await?;

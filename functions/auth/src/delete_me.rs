@@ -51,12 +51,12 @@ impl Endpoint for DeleteMe {
         }
     }
 
-    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
         let Confirmed { password } = request.json()?;
         let user = caller.user().await?;
         request.if_match().check(user.version)?;
         let credential = self.own.check(&user.email, password, &request.origin().source_ip).await?;
-        transaction::retry_changed(|| Box::pin(self.delete(&caller, &credential, &request))).await?;
+        transaction::retry_changed(|| Box::pin(self.delete(&caller, &credential, request))).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }

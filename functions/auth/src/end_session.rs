@@ -29,7 +29,7 @@ impl Endpoint for EndSession {
         Self { sessions: Sessions::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
         let id = request.session_id()?;
         let change = request.origin().by(&caller.user_id(), Ended::ByUser.reason());
         // Only the caller's own sessions have their id for a key, and only those of their number are live.

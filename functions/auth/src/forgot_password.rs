@@ -50,7 +50,7 @@ impl Endpoint for ForgotPassword {
         }
     }
 
-    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Visitor, request: &Request) -> Result<Response> {
         let Forgotten { email } = request.json()?;
         let origin = request.origin();
         self.limits.request(&origin.source_ip).await?;

@@ -49,7 +49,7 @@ impl Endpoint for Jwks {
         Self { keys: init.text("PUBLIC_JWKS") }
     }
 
-    async fn handle(&self, _: Anyone, _: Request) -> Result<Response> {
+    async fn handle(&self, _: Anyone, _: &Request) -> Result<Response> {
         let answer = Response::empty(StatusCode::OK).text("application/json", self.keys.clone());
         Ok(answer.header(header::CACHE_CONTROL, CACHED))
     }

@@ -62,7 +62,7 @@ impl Endpoint for ListSessions {
         Self { sessions: Sessions::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, caller: SignedIn, _: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, _: &Request) -> Result<Response> {
         let of_user = self.sessions.of_user(caller.user_id());
         let (user, mut sessions) = try_join(caller.user(), of_user).await?;
         let now = self.clock.now();

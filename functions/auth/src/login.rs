@@ -73,7 +73,7 @@ impl Endpoint for Login {
         }
     }
 
-    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Visitor, request: &Request) -> Result<Response> {
         let Claim { email, password } = request.json()?;
         let origin = request.origin();
         let (seen, credential) =

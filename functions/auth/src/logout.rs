@@ -46,7 +46,7 @@ impl Endpoint for Logout {
         }
     }
 
-    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Visitor, request: &Request) -> Result<Response> {
         let Given { refresh_token } = request.json()?;
         // A token that is not ours has no session to end: that is what the client wants.
         if let Some(claim) = self.tokens.open(&refresh_token.0) {

@@ -33,7 +33,7 @@ impl Endpoint for LogoutAll {
         Self { users: Users::init(init), sessions: Sessions::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
         transaction::retry_changed(|| Box::pin(self.end_all(&caller, request.origin()))).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }

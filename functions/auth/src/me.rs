@@ -27,8 +27,8 @@ impl Endpoint for Me {
         Self
     }
 
-    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
         let user = caller.user().await?;
-        Response::tagged(&request, user.version, &Profile::of(user))
+        Response::tagged(request, user.version, &Profile::of(user))
     }
 }

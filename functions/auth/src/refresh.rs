@@ -57,7 +57,7 @@ impl Endpoint for Refresh {
         }
     }
 
-    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Visitor, request: &Request) -> Result<Response> {
         let Exchange { refresh_token } = request.json()?;
         let claim = self.tokens.open(&refresh_token.0).ok_or(Error::InvalidRefreshToken)?;
         let pair = transaction::retry_changed(|| Box::pin(self.exchange(&claim, request.origin()))).await?;

@@ -78,7 +78,7 @@ impl Endpoint for Register {
         }
     }
 
-    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Visitor, request: &Request) -> Result<Response> {
         let NewAccount { name, email, password } = request.json()?;
         let origin = request.origin();
         self.limits.reserve(self.per_address, &network(&origin.source_ip)).await?;

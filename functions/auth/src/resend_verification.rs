@@ -35,7 +35,7 @@ impl Endpoint for ResendVerification {
         Self { tokens: OneTimeTokens::init(init), limits: MailLimits::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
         let origin = request.origin();
         let user = caller.user().await?;
         self.limits.request(&origin.source_ip).await?;

@@ -59,7 +59,7 @@ impl Endpoint for ResetPassword {
         }
     }
 
-    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Visitor, request: &Request) -> Result<Response> {
         let Reset { token, wanted } = request.json()?;
         let claim = self.links.open(Purpose::ResetPassword, &token.0)?;
         let stored = self.tokens.get(claim.user_id, claim.purpose, self.clock.now());

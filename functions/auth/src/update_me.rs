@@ -39,7 +39,7 @@ impl Endpoint for UpdateMe {
         Self { users: Users::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, caller: SignedIn, request: Request) -> Result<Response> {
+    async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
         let Changes { name } = request.json()?;
         let user = match name {
             None => {
@@ -48,10 +48,10 @@ impl Endpoint for UpdateMe {
                 user.clone()
             }
             Some(name) => {
-                transaction::retry_changed(|| Box::pin(self.rename(&caller, &name, &request))).await?
+                transaction::retry_changed(|| Box::pin(self.rename(&caller, &name, request))).await?
             }
         };
-        Response::tagged(&request, user.version, &Profile::of(&user))
+        Response::tagged(request, user.version, &Profile::of(&user))
     }
 }
 

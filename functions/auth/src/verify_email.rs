@@ -50,7 +50,7 @@ impl Endpoint for VerifyEmail {
         }
     }
 
-    async fn handle(&self, _: Visitor, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Visitor, request: &Request) -> Result<Response> {
         let Given { token } = request.json()?;
         let claim = self.links.open(Purpose::VerifyEmail, &token.0)?;
         transaction::retry_changed(|| Box::pin(self.verify(&claim, request.origin()))).await?;

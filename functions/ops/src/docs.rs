@@ -54,7 +54,7 @@ impl Endpoint for Docs {
         Self::default()
     }
 
-    async fn handle(&self, Anyone: Anyone, request: Request) -> Result<Response> {
+    async fn handle(&self, Anyone: Anyone, request: &Request) -> Result<Response> {
         let page = match self.page.get() {
             Some(page) => page,
             None => {
@@ -62,7 +62,7 @@ impl Endpoint for Docs {
                 self.page.get_or_init(|| page)
             }
         };
-        let response = public::answer(&request, "text/html; charset=utf-8", &page.html, &page.etag);
+        let response = public::answer(request, "text/html; charset=utf-8", &page.html, &page.etag);
         Ok(response.header(CONTENT_SECURITY_POLICY, &page.policy))
     }
 }

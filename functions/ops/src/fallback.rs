@@ -29,7 +29,7 @@ impl Endpoint for Fallback {
         Self
     }
 
-    async fn handle(&self, Anyone: Anyone, request: Request) -> Result<Response> {
+    async fn handle(&self, Anyone: Anyone, request: &Request) -> Result<Response> {
         let origin = request.origin();
         // The headers of a preflight's answer are API Gateway's, from the template's CORS.
         if origin.method == Method::OPTIONS {

@@ -42,7 +42,7 @@ impl Endpoint for Health {
         Self { commit: init.text("COMMIT") }
     }
 
-    async fn handle(&self, Anyone: Anyone, _: Request) -> Result<Response> {
+    async fn handle(&self, Anyone: Anyone, _: &Request) -> Result<Response> {
         let health = Report { status: "ok", version: env!("CARGO_PKG_VERSION"), commit: &self.commit };
         Response::json(StatusCode::OK, &health)
     }

@@ -33,7 +33,7 @@ impl Endpoint for OpenApi {
         Self { etag: precondition::etag_of(DOCUMENT) }
     }
 
-    async fn handle(&self, Anyone: Anyone, request: Request) -> Result<Response> {
-        Ok(public::answer(&request, "application/json", DOCUMENT, &self.etag))
+    async fn handle(&self, Anyone: Anyone, request: &Request) -> Result<Response> {
+        Ok(public::answer(request, "application/json", DOCUMENT, &self.etag))
     }
 }

@@ -56,7 +56,7 @@ impl Endpoint for Ready {
         }
     }
 
-    async fn handle(&self, Anyone: Anyone, _: Request) -> Result<Response> {
+    async fn handle(&self, Anyone: Anyone, _: &Request) -> Result<Response> {
         let looked = tokio::time::timeout(PATIENCE, try_join3(self.database(), self.queue(), self.bus()));
         // Whatever the cause, somebody else may answer: a 500 would say that trying again is no use.
         looked.await.map_err(Error::unavailable)?.map_err(Error::unavailable)?;

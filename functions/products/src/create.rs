@@ -1,14 +1,16 @@
 //! `POST /api/v1/products`: a new product, as a draft.
 
 use http::{StatusCode, header};
-use shared::caller::Admin;
+use shared::caller::{Admin, SignedIn};
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
+use shared::idempotency::Answer;
 use shared::input::Patch;
 use shared::money::{Amount, Currency, Money};
 use shared::products::{Product, Products};
+use shared::request::Origin;
 use shared::text::{Category, Description, Name};
 use shared::{Function, Init, Request, Response, Result, input, precondition};
 
@@ -62,18 +64,34 @@ impl Endpoint for Create {
         }
     }
 
-    async fn handle(&self, Admin(caller): Admin, request: Request) -> Result<Response> {
-        let NewProduct { name, description, price, currency, stock, category } = request.json()?;
+    async fn handle(&self, Admin(caller): Admin, request: &Request) -> Result<Response> {
+        let new = request.json()?;
+        let answer = |product: &Product| {
+            Ok(Response::json(StatusCode::CREATED, &Shown::of(product)?)?
+                .header(header::LOCATION, &format!("/api/v1/products/{}", product.id))
+                .header(header::ETAG, &precondition::etag(product.version)))
+        };
+        self.create(&caller, request.origin(), new, answer).await
+    }
+}
+
+impl Create {
+    /// Makes the product, and answers what `answer` makes of it.
+    pub(crate) async fn create<A: Answer>(
+        &self,
+        caller: &SignedIn,
+        origin: &Origin,
+        new: NewProduct,
+        answer: impl FnOnce(&Product) -> Result<A>,
+    ) -> Result<A> {
+        let NewProduct { name, description, price, currency, stock, category } = new;
         let price =
             Money::new(price, currency.unwrap_or(self.currency)).map_err(|fault| fault.at("price"))?;
         let stock = stock.map_or(0, |stock| stock.0);
-        let by = request.origin().by(&caller.user_id(), "create");
+        let by = origin.by(&caller.user_id(), "create");
         let mut product = Product::new(name.as_str().to_owned(), price, stock, self.clock.now(), by);
         product.description = description.set().map(Description::into_string);
         product.category = category.set().map(Category::into_string);
-        let answer = Response::json(StatusCode::CREATED, &Shown::of(&product)?)?
-            .header(header::LOCATION, &format!("/api/v1/products/{}", product.id))
-            .header(header::ETAG, &precondition::etag(product.version));
-        caller.write_and_answer(self.products.insert(&product, &self.counters)?, answer).await
+        caller.write_and_answer(self.products.insert(&product, &self.counters)?, answer(&product)?).await
     }
 }

@@ -1,11 +1,12 @@
 //! `DELETE /api/v1/products/{id}`: take a product out of the catalogue.
 
 use http::StatusCode;
-use shared::caller::Admin;
+use shared::caller::{Admin, SignedIn};
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::describe::About;
 use shared::function::Endpoint;
+use shared::id::ProductId;
 use shared::products::Products;
 use shared::{Error, Function, Init, Request, Response, Result, transaction};
 
@@ -31,16 +32,21 @@ impl Endpoint for Delete {
         Self { products: Products::init(init), counters: Counters::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
-        transaction::retry_changed(|| Box::pin(self.try_once(&admin, &request))).await?;
+    async fn handle(&self, Admin(caller): Admin, request: &Request) -> Result<Response> {
+        self.delete(&caller, request, request.product_id()?).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }
 
 impl Delete {
-    async fn try_once(&self, Admin(caller): &Admin, request: &Request) -> Result<()> {
+    /// Deletes the product, as `request` asks for.
+    pub(crate) async fn delete(&self, caller: &SignedIn, request: &Request, id: ProductId) -> Result<()> {
+        transaction::retry_changed(|| Box::pin(self.try_once(caller, request, id))).await
+    }
+
+    async fn try_once(&self, caller: &SignedIn, request: &Request, id: ProductId) -> Result<()> {
         let if_match = request.if_match();
-        let product = self.products.get(request.product_id()?).await?.ok_or(Error::NotFound("Product"))?;
+        let product = self.products.get(id).await?.ok_or(Error::NotFound("Product"))?;
         if_match.check(product.version)?;
         let now = self.clock.now();
         let mut next = product.next(now, request.origin().by(&caller.user_id(), "delete"));

@@ -4,7 +4,8 @@ use http::StatusCode;
 use shared::caller::Visitor;
 use shared::describe::About;
 use shared::function::Endpoint;
-use shared::products::Products;
+use shared::id::ProductId;
+use shared::products::{Product, Products};
 use shared::{Error, Function, Init, Request, Response, Result};
 
 use crate::shown::Shown;
@@ -35,11 +36,17 @@ impl Endpoint for Get {
         Self { products: Products::init(init), caching: Caching::init(init) }
     }
 
-    async fn handle(&self, caller: Visitor, request: Request) -> Result<Response> {
-        let product = self.products.get(request.product_id()?).await?;
-        let seen = product.filter(|product| View::of(&caller).shows(product));
-        let product = seen.ok_or(Error::NotFound("Product"))?;
-        let response = Response::tagged(&request, product.version, &Shown::of(&product)?)?;
+    async fn handle(&self, caller: Visitor, request: &Request) -> Result<Response> {
+        let product = self.product(View::of(&caller), request.product_id()?).await?;
+        let response = Response::tagged(request, product.version, &Shown::of(&product)?)?;
         Ok(self.caching.apply(&caller, response))
+    }
+}
+
+impl Get {
+    /// The product, if `view` has it.
+    pub(crate) async fn product(&self, view: View, id: ProductId) -> Result<Product> {
+        let product = self.products.get(id).await?.filter(|product| view.shows(product));
+        product.ok_or(Error::NotFound("Product"))
     }
 }

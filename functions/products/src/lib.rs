@@ -6,9 +6,15 @@ pub mod create;
 pub mod delete;
 mod fields;
 pub mod get;
+pub mod grpc;
 pub mod index;
 pub mod list;
 mod postings;
+mod proto {
+    //! What the build makes of `proto/`.
+    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
+    include!(concat!(env!("OUT_DIR"), "/proto.rs"));
+}
 pub mod reindex;
 pub mod search;
 mod shown;
@@ -22,6 +28,7 @@ pub static FUNCTIONS: &[&Function] = &[
     &create::FUNCTION,
     &delete::FUNCTION,
     &get::FUNCTION,
+    &grpc::FUNCTION,
     &index::FUNCTION,
     &list::FUNCTION,
     &reindex::FUNCTION,

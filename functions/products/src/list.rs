@@ -56,24 +56,39 @@ impl Endpoint for List {
         Self { products: Products::init(init), counters: Counters::init(init), caching: Caching::init(init) }
     }
 
-    async fn handle(&self, caller: Visitor, request: Request) -> Result<Response> {
-        let Parameters { page, size, cursor, category, status } = request.query()?;
-        let asked = Filter { status, category: category.map(Category::into_string) };
-        // A cursor belongs to what it was asked for with.
-        let page = Page::of(page, size, cursor.as_deref(), format!("products {asked:?}"))?;
-        let (products, total, next) = match View::of(&caller).narrow(asked) {
-            None => (Vec::new(), 0, None),
-            Some(filter) => self.read(&page, filter).await?,
-        };
+    async fn handle(&self, caller: Visitor, request: &Request) -> Result<Response> {
+        let Found { page, products, total, next } = self.page(View::of(&caller), request.query()?).await?;
         let data: Vec<_> = products.iter().map(Shown::of).collect::<Result<_>>()?;
         let response =
-            Response::json(StatusCode::OK, &page.answer(data, total, next))?.tagged_by_body(&request);
+            Response::json(StatusCode::OK, &page.answer(data, total, next))?.tagged_by_body(request);
         Ok(self.caching.apply(&caller, response))
     }
 }
 
+/// A page of products.
+pub(crate) struct Found {
+    pub(crate) page: Page,
+    pub(crate) products: Vec<Product>,
+    /// How many there are on all pages.
+    pub(crate) total: i64,
+    /// The cursor of the next page, if there is one.
+    pub(crate) next: Option<String>,
+}
+
 impl List {
-    async fn read(&self, page: &Page, filter: Filter) -> Result<(Vec<Product>, i64, Option<String>)> {
+    /// The page that is asked for of what `view` has.
+    pub(crate) async fn page(&self, view: View, parameters: Parameters) -> Result<Found> {
+        let Parameters { page, size, cursor, category, status } = parameters;
+        let asked = Filter { status, category: category.map(Category::into_string) };
+        // A cursor belongs to what it was asked for with.
+        let page = Page::of(page, size, cursor.as_deref(), format!("products {asked:?}"))?;
+        match view.narrow(asked) {
+            None => Ok(Found { page, products: Vec::new(), total: 0, next: None }),
+            Some(filter) => self.read(page, filter).await,
+        }
+    }
+
+    async fn read(&self, page: Page, filter: Filter) -> Result<Found> {
         // One more than asked for tells whether there is a next page.
         let ids = self.products.ids(&filter, page.after, page.skip, page.size + 1);
         let (ids, total) = try_join(ids, self.products.count(&filter, &self.counters)).await?;
@@ -81,6 +96,6 @@ impl List {
         let mut products = self.products.get_all(&ids).await?;
         // The index may lag behind the products.
         products.retain(|product| filter.takes(product));
-        Ok((products, total, next))
+        Ok(Found { page, products, total, next })
     }
 }

@@ -14,7 +14,7 @@ use shared::caller::Visitor;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::input::{Fault, Field, FieldError, Place, Raw};
-use shared::money::Amount;
+use shared::money::{Amount, Currency};
 use shared::products::{Filter, Product, Products};
 use shared::text::{self, Category};
 use shared::{Error, Function, Init, Request, Response, Result, input};
@@ -80,6 +80,8 @@ input! {
         category: Option<Category>,
         min_price: Option<Amount>,
         max_price: Option<Amount>,
+        /// Only products that are priced in it
+        price_currency: Option<Currency>,
         limit: Option<Limit>,
     }
 }
@@ -110,11 +112,10 @@ impl Endpoint for Search {
         Self { products: Products::init(init), index: Index::init(init), caching: Caching::init(init) }
     }
 
-    async fn handle(&self, caller: Visitor, request: Request) -> Result<Response> {
-        let query = Query::read(View::of(&caller), &request)?;
-        let (found, incomplete) = self.find(&query).await?;
+    async fn handle(&self, caller: Visitor, request: &Request) -> Result<Response> {
+        let (found, incomplete) = self.search(View::of(&caller), request.query()?).await?;
         let data: Vec<_> = found.iter().map(Shown::of).collect::<Result<_>>()?;
-        let mut response = Response::json(StatusCode::OK, &data)?.tagged_by_body(&request);
+        let mut response = Response::json(StatusCode::OK, &data)?.tagged_by_body(request);
         if incomplete {
             response = response.header(INCOMPLETE, "true");
         }
@@ -129,12 +130,14 @@ struct Query {
     filter: Filter,
     least: Amount,
     most: Option<Amount>,
+    currency: Option<Currency>,
     limit: usize,
 }
 
 impl Query {
-    fn read(view: View, request: &Request) -> Result<Self> {
-        let Parameters { q: Words(words), category, min_price, max_price, limit } = request.query()?;
+    fn of(view: View, parameters: Parameters) -> Result<Self> {
+        let Parameters { q: Words(words), category, min_price, max_price, price_currency, limit } =
+            parameters;
         let least = min_price.unwrap_or_default();
         if max_price.is_some_and(|most| most < least) {
             let place = Place::Parameter("min_price".to_owned());
@@ -142,17 +145,19 @@ impl Query {
             return Err(Error::Validation(vec![FieldError { place, code: "OUT_OF_RANGE", detail }]));
         }
         let filter = Filter { status: None, category: category.map(Category::into_string) };
-        Ok(Self { view, words, filter, least, most: max_price, limit: limit.map_or(20, |limit| limit.0) })
+        let limit = limit.map_or(20, |limit| limit.0);
+        Ok(Self { view, words, filter, least, most: max_price, currency: price_currency, limit })
     }
 
     /// Whether it has one word and nothing else that a product would have to have.
     fn is_plain(&self) -> bool {
-        let Self { words, filter, least, most, .. } = self;
+        let Self { words, filter, least, most, currency, .. } = self;
         words.len() == 1
             && is_indexed_whole(&words[0])
             && *filter == Filter::default()
             && *least == Amount::default()
             && most.is_none()
+            && currency.is_none()
     }
 
     /// How many of the words stand in the product's name, if it is one that is looked for.
@@ -161,7 +166,8 @@ impl Query {
         let fits = self.view.shows(product)
             && self.filter.takes(product)
             && price >= self.least
-            && self.most.is_none_or(|most| price <= most);
+            && self.most.is_none_or(|most| price <= most)
+            && self.currency.is_none_or(|currency| currency == product.price.currency());
         if !fits {
             return None;
         }
@@ -190,6 +196,11 @@ struct Candidates<'a> {
 }
 
 impl Search {
+    /// What is asked for of what `view` has, the best first, and whether there may be more that was not looked at.
+    pub(crate) async fn search(&self, view: View, parameters: Parameters) -> Result<(Vec<Product>, bool)> {
+        self.find(&Query::of(view, parameters)?).await
+    }
+
     /// The best products, and whether there may be more that were not looked at.
     async fn find(&self, query: &Query) -> Result<(Vec<Product>, bool)> {
         let mut candidates = self.rarest(query).await?;

@@ -1,12 +1,13 @@
 //! `PATCH /api/v1/products/{id}/stock`: add to a product's stock, or take from it.
 
 use http::StatusCode;
-use shared::caller::Admin;
+use shared::caller::{Admin, SignedIn};
 use shared::clock::Clock;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
+use shared::id::ProductId;
 use shared::input::Fault;
-use shared::products::Products;
+use shared::products::{Product, Products};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
 use crate::fields::QuantityChange;
@@ -43,16 +44,28 @@ impl Endpoint for ChangeStock {
         Self { products: Products::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, Admin(caller): Admin, request: Request) -> Result<Response> {
-        let id = request.product_id()?;
-        let StockChange { quantity_change: QuantityChange(change) } = request.json()?;
+    async fn handle(&self, Admin(caller): Admin, request: &Request) -> Result<Response> {
+        let product = self.change(&caller, request, request.product_id()?, request.json()?).await?;
+        Response::tagged(request, product.version, &Shown::of(&product)?)
+    }
+}
+
+impl ChangeStock {
+    /// Makes the change that `request` asks for, and answers what the product is then.
+    pub(crate) async fn change(
+        &self,
+        caller: &SignedIn,
+        request: &Request,
+        id: ProductId,
+        change: StockChange,
+    ) -> Result<Product> {
+        let StockChange { quantity_change: QuantityChange(change) } = change;
         let by = request.origin().by(&caller.user_id(), "stock");
         let too_much = Fault::invalid("OUT_OF_RANGE", "would make the stock more than 2147483647");
         let too_much = too_much.at("quantityChange");
         let step =
             self.products.add_stock(id, change, &request.if_match(), self.clock.now(), &by, too_much)?;
         caller.write(vec![step]).await?;
-        let product = self.products.get(id).await?.ok_or(Error::NotFound("Product"))?;
-        Response::tagged(&request, product.version, &Shown::of(&product)?)
+        self.products.get(id).await?.ok_or(Error::NotFound("Product"))
     }
 }

@@ -1,11 +1,12 @@
 //! `PUT /api/v1/products/{id}`: change what a product is.
 
 use http::StatusCode;
-use shared::caller::Admin;
+use shared::caller::{Admin, SignedIn};
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
+use shared::id::ProductId;
 use shared::input::Patch;
 use shared::money::{Amount, Currency, Money};
 use shared::products::{Product, Products, Status};
@@ -56,17 +57,33 @@ impl Endpoint for Update {
         Self { products: Products::init(init), counters: Counters::init(init), clock: init.clock() }
     }
 
-    async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
-        let changes: Changes = request.json()?;
-        let product =
-            transaction::retry_changed(|| Box::pin(self.try_once(&admin, &request, &changes))).await?;
-        Response::tagged(&request, product.version, &Shown::of(&product)?)
+    async fn handle(&self, Admin(caller): Admin, request: &Request) -> Result<Response> {
+        let changes = request.json()?;
+        let product = self.update(&caller, request, request.product_id()?, &changes).await?;
+        Response::tagged(request, product.version, &Shown::of(&product)?)
     }
 }
 
 impl Update {
-    async fn try_once(&self, Admin(caller): &Admin, request: &Request, changes: &Changes) -> Result<Product> {
-        let (id, if_match) = (request.product_id()?, request.if_match());
+    /// Makes the changes that `request` asks for, and answers what the product is then.
+    pub(crate) async fn update(
+        &self,
+        caller: &SignedIn,
+        request: &Request,
+        id: ProductId,
+        changes: &Changes,
+    ) -> Result<Product> {
+        transaction::retry_changed(|| Box::pin(self.try_once(caller, request, id, changes))).await
+    }
+
+    async fn try_once(
+        &self,
+        caller: &SignedIn,
+        request: &Request,
+        id: ProductId,
+        changes: &Changes,
+    ) -> Result<Product> {
+        let if_match = request.if_match();
         let product = self.products.get(id).await?.ok_or(Error::NotFound("Product"))?;
         if_match.check(product.version)?;
         let by = request.origin().by(&caller.user_id(), "update");

@@ -29,8 +29,8 @@ impl Endpoint for Get {
         Self { users: Users::init(init) }
     }
 
-    async fn handle(&self, _: Admin, request: Request) -> Result<Response> {
+    async fn handle(&self, _: Admin, request: &Request) -> Result<Response> {
         let user = self.users.get(request.user_id()?).await?.ok_or(Error::NotFound("User"))?;
-        Response::tagged(&request, user.version, &Shown::of(&user))
+        Response::tagged(request, user.version, &Shown::of(&user))
     }
 }

@@ -42,8 +42,8 @@ impl Endpoint for List {
         Self { listing: users.listing(), users, counters: Counters::init(init) }
     }
 
-    async fn handle(&self, _: Admin, request: Request) -> Result<Response> {
-        let page = Page::read(&request, LIST)?;
+    async fn handle(&self, _: Admin, request: &Request) -> Result<Response> {
+        let page = Page::read(request, LIST)?;
         // One more than asked for tells whether there is a next page.
         let ids = self.listing.ids(Users::partitions(), page.after, page.skip, page.size + 1);
         let (ids, total) = try_join(ids, self.users.count(&self.counters)).await?;

@@ -37,9 +37,9 @@ impl Endpoint for SetRoles {
         Self(Accounts::init(init))
     }
 
-    async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
+    async fn handle(&self, admin: Admin, request: &Request) -> Result<Response> {
         let Wanted { roles: Roles(roles) } = request.json()?;
-        let user = self.0.change(&admin, &request, "set-roles", |user| user.roles.clone_from(&roles)).await?;
-        Response::tagged(&request, user.version, &Shown::of(&user))
+        let user = self.0.change(&admin, request, "set-roles", |user| user.roles.clone_from(&roles)).await?;
+        Response::tagged(request, user.version, &Shown::of(&user))
     }
 }

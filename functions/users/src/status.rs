@@ -37,9 +37,9 @@ impl Endpoint for SetStatus {
         Self(Accounts::init(init))
     }
 
-    async fn handle(&self, admin: Admin, request: Request) -> Result<Response> {
+    async fn handle(&self, admin: Admin, request: &Request) -> Result<Response> {
         let Wanted { status } = request.json()?;
-        let user = self.0.change(&admin, &request, "set-status", |user| user.status = status).await?;
-        Response::tagged(&request, user.version, &Shown::of(&user))
+        let user = self.0.change(&admin, request, "set-status", |user| user.status = status).await?;
+        Response::tagged(request, user.version, &Shown::of(&user))
     }
 }

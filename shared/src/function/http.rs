@@ -1,17 +1,16 @@
 //! Entry kind http: an API Gateway event in, an API Gateway response out, whatever happens between.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::BoxFuture;
 use lambda_http::aws_lambda_events;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Call, Endpoint, Failure, Running, answer};
-use crate::caller::{Access, Caller, SignedIn};
-use crate::idempotency::{self, Claimed, Keys};
+use crate::admission::Admission;
+use crate::caller::Caller;
 use crate::init::Init;
 use crate::request::{Origin, Request};
 use crate::response::Response;
@@ -40,87 +39,30 @@ impl Unreadable {
 
 pub(super) struct Http<E: Endpoint> {
     endpoint: E,
-    guard: <E::Caller as Caller>::Guard,
-    keys: Option<Keys>,
+    admission: Admission<<E::Caller as Caller>::Guard>,
 }
 
 impl<E: Endpoint> Http<E> {
     pub(super) fn new(init: &mut Init) -> Self {
-        let keys = E::KEYED.then(|| Keys::init(init));
-        Self { endpoint: E::init(init), guard: E::Caller::guard(init), keys }
+        Self { endpoint: E::init(init), admission: Admission::of::<E::Caller>(init, E::KEYED) }
     }
 
-    async fn handle(&self, request: Result<Request>) -> Result<Response> {
-        let request = request?;
-        let caller = E::Caller::admit(&self.guard, &request).await?;
-        let Some(session) = caller.session() else { return self.endpoint.handle(caller, request).await };
-        if !E::WRITES {
-            let (stands, answer) = join(session.confirm(), self.endpoint.handle(caller, request)).await;
-            return stands.and(answer);
-        }
-        // What a visitor writes does not hold to its session, so that comes first.
-        if E::Caller::ACCESS == Access::Visitor {
-            session.confirm().await?;
-        }
-        match &self.keys {
-            Some(keys) => self.handle_once(keys, caller, &session, request).await,
-            None => {
-                let answer = self.endpoint.handle(caller, request).await;
-                session.confirm().await.and(answer)
-            }
-        }
-    }
-
-    /// Handles a request that may come with an `Idempotency-Key`.
-    async fn handle_once(
-        &self,
-        keys: &Keys,
-        caller: E::Caller,
-        session: &SignedIn,
-        request: Request,
-    ) -> Result<Response> {
-        // What is said of a key is for those only who may still call.
-        match keys.claim(session.user_id(), &request).await {
-            Ok(None) => {}
-            Ok(Some(Claimed::Held(claim))) => drop(session.claim().set(claim)),
-            Ok(Some(Claimed::Answered(response))) => return session.confirm().await.map(|()| response),
-            Err(error) => return session.confirm().await.and(Err(error)),
-        }
-        let origin = request.origin().clone();
-        let answer = self.endpoint.handle(caller, request).await;
-        let answer = session.confirm().await.and(answer);
-        let Some(claim) = session.claim().get() else { return answer };
-        let kept = match answer {
-            Ok(response) if claim.answered.load(Ordering::Relaxed) => return Ok(response),
-            Ok(response) => response,
-            Err(error) if idempotency::is_kept(&error) => Response::problem(&error, &origin),
-            Err(error) => {
-                // The claim lapses by itself where this fails.
-                if let Err(cause) = keys.give_back(claim).await {
-                    tracing::warn!(
-                        requestId = origin.request_id,
-                        cause = cause.cause(),
-                        "key not given back"
-                    );
-                }
-                return Err(error);
-            }
-        };
-        // What was done is done, and said.
-        if let Err(cause) = keys.keep(claim, &kept).await {
-            tracing::warn!(requestId = origin.request_id, cause = cause.cause(), "answer not kept");
-        }
-        Ok(kept)
+    async fn handle(&self, request: &Request) -> Result<Response> {
+        let work = |caller| self.endpoint.handle(caller, request);
+        self.admission.serve(request, E::WRITES, work).await
     }
 
     /// The endpoint's answer, or what stands for it when it panics or takes too long.
     async fn respond(&self, request: Result<Request>, origin: &Origin, call: Call<'_>) -> Response {
-        call.bounded(self.handle(request)).await.unwrap_or_else(|error| {
-            if error.row().status.is_server_error() {
-                call.failed(&error);
+        match call.bounded(async { self.handle(&request?).await }).await {
+            Ok(response) => response,
+            Err(error) => {
+                if error.row().status.is_server_error() {
+                    call.failed(&error);
+                }
+                E::refuse(&error, origin).await
             }
-            Response::problem(&error, origin)
-        })
+        }
     }
 }
 

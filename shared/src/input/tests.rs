@@ -35,7 +35,7 @@ fn every_fault_of_a_query_is_named_in_one_error() {
     }
     let read = |pairs: &[(&str, &str)]| {
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Asked::read(Source::Query(&Query::new(pairs)))
+        Asked::read(Source::Texts(&Texts::new(pairs)))
     };
     assert!(matches!(read(&[("count", "-7"), ("name", "7")]), Ok(Asked { count: Some(-7), name: Some(_) })));
     let Err(Error::Validation(errors)) =

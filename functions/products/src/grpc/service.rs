@@ -1,0 +1,222 @@
+//! The seven methods: each reads its message, has the same work done as the endpoint of REST, and answers a message.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use buffa::{Inline, Message, MessageField};
+use connectrpc::{ConnectError, RequestContext, ServiceRequest, ServiceResult};
+use shared::admission::Admission;
+use shared::caller::{Admin, Guard, SignedIn, Visitor};
+use shared::products::Product;
+use shared::{Error, Init, Request, Result};
+
+use super::reply::Reply;
+use super::{FUNCTION, message, status};
+use crate::create::Create;
+use crate::delete::Delete;
+use crate::get::Get;
+use crate::list::{Found, List};
+use crate::proto::arcana::product::v1::{
+    self as proto, CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
+    GetProductRequest, GetProductResponse, ListProductsRequest, ListProductsResponse, ProductService,
+    SearchProductsRequest, SearchProductsResponse, UpdateProductRequest, UpdateProductResponse,
+    UpdateStockRequest, UpdateStockResponse,
+};
+use crate::search::Search;
+use crate::stock::ChangeStock;
+use crate::update::Update;
+use crate::visible::View;
+
+/// What the methods need.
+pub(super) struct Service {
+    admission: Admission<Arc<Guard>>,
+    get: Get,
+    list: List,
+    search: Search,
+    create: Create,
+    update: Update,
+    stock: ChangeStock,
+    delete: Delete,
+}
+
+impl Service {
+    pub(super) fn init(init: &mut Init) -> Self {
+        use shared::function::Endpoint as _;
+        Self {
+            admission: Admission::init(init),
+            get: Get::init(init),
+            list: List::init(init),
+            search: Search::init(init),
+            create: Create::init(init),
+            update: Update::init(init),
+            stock: ChangeStock::init(init),
+            delete: Delete::init(init),
+        }
+    }
+
+    /// Answers what `work` reads for whoever calls.
+    async fn read<M: Message, F>(
+        &self,
+        context: &RequestContext,
+        work: impl FnOnce(View) -> F + Send,
+    ) -> ServiceResult<M>
+    where
+        F: Future<Output = Result<M>> + Send,
+    {
+        let request = request(context)?;
+        let work = |caller: Visitor| {
+            let work = work(View::of(&caller));
+            async { work.await.map(Reply::ok) }
+        };
+        told(&request, Box::pin(self.admission.serve(&request, false, work)).await)
+    }
+
+    /// Answers what `work` does for an admin, once under an `Idempotency-Key`.
+    async fn write<M: Message, F>(
+        &self,
+        context: &RequestContext,
+        work: impl FnOnce(SignedIn, Request) -> F + Send,
+    ) -> ServiceResult<M>
+    where
+        F: Future<Output = Result<Reply<M>>> + Send,
+    {
+        let request = request(context)?;
+        let work = |Admin(caller): Admin| work(caller, request.clone());
+        told(&request, Box::pin(self.admission.serve(&request, true, work)).await)
+    }
+}
+
+/// The request that a call came in.
+fn request(context: &RequestContext) -> Result<Request, ConnectError> {
+    let request = context.extensions().get::<Request>().cloned();
+    request.ok_or_else(|| status::of(&Error::internal("a call without its request")))
+}
+
+/// The answer, or the status of the error, which is logged if it is ours.
+fn told<M>(request: &Request, reply: Result<Reply<M>>) -> ServiceResult<M> {
+    reply.map_or_else(
+        |error| {
+            if error.row().status.is_server_error() {
+                error.log(FUNCTION.name, &request.origin().request_id);
+            }
+            Err(status::of(&error))
+        },
+        |Reply(answer)| answer,
+    )
+}
+
+fn shown(product: Product) -> Result<MessageField<proto::Product, Inline<proto::Product>>> {
+    message::product(product).map(MessageField::some)
+}
+
+#[expect(refining_impl_trait, reason = "which message a method answers is in its contract")]
+impl ProductService for Service {
+    async fn get_product(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, GetProductRequest>,
+    ) -> ServiceResult<GetProductResponse> {
+        let GetProductRequest { id, .. } = request.to_owned_message();
+        let get = |view| async move {
+            let product = self.get.product(view, message::product_id(&id, "id")?).await?;
+            Ok(GetProductResponse { product: shown(product)?, ..GetProductResponse::default() })
+        };
+        self.read(&context, get).await
+    }
+
+    async fn list_products(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, ListProductsRequest>,
+    ) -> ServiceResult<ListProductsResponse> {
+        let asked = request.to_owned_message();
+        let list = |view| async move {
+            let Found { page, products, total, next } = self.list.page(view, message::list(asked)?).await?;
+            Ok(ListProductsResponse {
+                products: products.into_iter().map(message::product).collect::<Result<_>>()?,
+                total,
+                page: i32::try_from(page.number).map_err(Error::internal)?,
+                size: i32::try_from(page.size).map_err(Error::internal)?,
+                has_next: next.is_some(),
+                next_cursor: next.unwrap_or_default(),
+                ..ListProductsResponse::default()
+            })
+        };
+        self.read(&context, list).await
+    }
+
+    async fn search_products(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, SearchProductsRequest>,
+    ) -> ServiceResult<SearchProductsResponse> {
+        let asked = request.to_owned_message();
+        let search = |view| async move {
+            let (found, incomplete) = self.search.search(view, message::search(asked)?).await?;
+            let products = found.into_iter().map(message::product).collect::<Result<_>>()?;
+            Ok(SearchProductsResponse { products, incomplete, ..SearchProductsResponse::default() })
+        };
+        self.read(&context, search).await
+    }
+
+    async fn create_product(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, CreateProductRequest>,
+    ) -> ServiceResult<CreateProductResponse> {
+        let asked = request.to_owned_message();
+        let answer = |product: &Product| {
+            let product = shown(product.clone())?;
+            Ok(Reply::ok(CreateProductResponse { product, ..CreateProductResponse::default() }))
+        };
+        let create = |caller: SignedIn, request: Request| async move {
+            self.create.create(&caller, request.origin(), message::create(asked)?, answer).await
+        };
+        self.write(&context, create).await
+    }
+
+    async fn update_product(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, UpdateProductRequest>,
+    ) -> ServiceResult<UpdateProductResponse> {
+        let asked = request.to_owned_message();
+        let update = |caller: SignedIn, request: Request| async move {
+            let id = message::product_id(&asked.id, "id");
+            let changes = message::update(asked)?;
+            let product = self.update.update(&caller, &request, id?, &changes).await?;
+            Ok(Reply::ok(UpdateProductResponse {
+                product: shown(product)?,
+                ..UpdateProductResponse::default()
+            }))
+        };
+        self.write(&context, update).await
+    }
+
+    async fn update_stock(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, UpdateStockRequest>,
+    ) -> ServiceResult<UpdateStockResponse> {
+        let asked = request.to_owned_message();
+        let change = |caller: SignedIn, request: Request| async move {
+            let id = message::product_id(&asked.product_id, "product_id")?;
+            let product = self.stock.change(&caller, &request, id, message::stock_change(&asked)?).await?;
+            Ok(Reply::ok(UpdateStockResponse { product: shown(product)?, ..UpdateStockResponse::default() }))
+        };
+        self.write(&context, change).await
+    }
+
+    async fn delete_product(
+        &self,
+        context: RequestContext,
+        request: ServiceRequest<'_, DeleteProductRequest>,
+    ) -> ServiceResult<DeleteProductResponse> {
+        let DeleteProductRequest { id, .. } = request.to_owned_message();
+        let delete = |caller: SignedIn, request: Request| async move {
+            self.delete.delete(&caller, &request, message::product_id(&id, "id")?).await?;
+            Ok(Reply::ok(DeleteProductResponse::default()))
+        };
+        self.write(&context, delete).await
+    }
+}

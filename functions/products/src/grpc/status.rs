@@ -1,0 +1,88 @@
+//! How an error is told over gRPC: what REST answers, as a status with details
+//! (<https://google.aip.dev/193>).
+
+use buffa::MessageField;
+use buffa_types::google::protobuf::Duration;
+use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use shared::Error;
+use shared::input::{FieldError, Place};
+
+use crate::proto::google::rpc::bad_request::FieldViolation;
+use crate::proto::google::rpc::{BadRequest, ErrorInfo, RetryInfo};
+
+/// The status of an error, with `ErrorInfo`, and with `BadRequest` and `RetryInfo` where they apply.
+pub(super) fn of(error: &Error) -> ConnectError {
+    let error = &match error {
+        Error::Validation(errors) => Error::Validation(errors.iter().map(in_message).collect()),
+        Error::InvalidType(errors) => Error::InvalidType(errors.iter().map(in_message).collect()),
+        other => return detailed(other),
+    };
+    detailed(error)
+}
+
+fn detailed(error: &Error) -> ConnectError {
+    let members = error.members();
+    let numbers = [("available", members.available), ("requested", members.requested)];
+    let known = numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string())));
+    let info = ErrorInfo {
+        reason: error.row().code.to_owned(),
+        domain: "arcana".to_owned(),
+        metadata: known.collect(),
+        ..ErrorInfo::default()
+    };
+    let mut status = ConnectError::new(code(error), error.detail())
+        .with_detail(ErrorDetail::from_message("google.rpc.ErrorInfo", &info));
+    if let Some(errors) = members.errors {
+        let field_violations = errors.iter().map(violation).collect();
+        let request = BadRequest { field_violations, ..BadRequest::default() };
+        status = status.with_detail(ErrorDetail::from_message("google.rpc.BadRequest", &request));
+    }
+    if let Some((RETRY_AFTER, seconds)) = error.header() {
+        let retry_delay = Duration { seconds: seconds.parse().unwrap_or(1), ..Duration::default() };
+        let retry = RetryInfo { retry_delay: MessageField::some(retry_delay), ..RetryInfo::default() };
+        status = status.with_detail(ErrorDetail::from_message("google.rpc.RetryInfo", &retry));
+    }
+    status
+}
+
+/// The code that stands for what REST answers.
+fn code(error: &Error) -> ErrorCode {
+    match error.row().status {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ErrorCode::InvalidArgument,
+        StatusCode::UNAUTHORIZED => ErrorCode::Unauthenticated,
+        StatusCode::FORBIDDEN => ErrorCode::PermissionDenied,
+        StatusCode::NOT_FOUND => ErrorCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::Unimplemented,
+        // Another try, at once or from a new reading, may go through.
+        StatusCode::PRECONDITION_FAILED => ErrorCode::Aborted,
+        StatusCode::CONFLICT if error.header().is_some() => ErrorCode::Aborted,
+        StatusCode::CONFLICT => ErrorCode::FailedPrecondition,
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => ErrorCode::ResourceExhausted,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorCode::Unavailable,
+        _ => ErrorCode::Internal,
+    }
+}
+
+fn violation(error: &FieldError) -> FieldViolation {
+    let (Place::Pointer(field) | Place::Parameter(field)) = error.place.clone();
+    FieldViolation {
+        field,
+        reason: error.code.to_owned(),
+        description: error.detail.clone().into_owned(),
+        ..FieldViolation::default()
+    }
+}
+
+/// The same fault at the field's place in its message.
+fn in_message(error: &FieldError) -> FieldError {
+    let (Place::Pointer(name) | Place::Parameter(name)) = &error.place;
+    let path = match name.trim_start_matches('/') {
+        "quantityChange" => "quantity_change",
+        "currency" => "price.currency_code",
+        "price_currency" => "min_price.currency_code",
+        same => same,
+    };
+    FieldError { place: Place::Parameter(path.to_owned()), ..error.clone() }
+}
