@@ -4,8 +4,8 @@
 use buffa::MessageField;
 use buffa_types::google::protobuf::Duration;
 use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
-use http::StatusCode;
 use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use shared::Error;
 use shared::input::{FieldError, Place};
 
@@ -39,12 +39,14 @@ fn detailed(error: &Error) -> ConnectError {
         let request = BadRequest { field_violations, ..BadRequest::default() };
         status = status.with_detail(ErrorDetail::from_message("google.rpc.BadRequest", &request));
     }
-    if let Some((RETRY_AFTER, seconds)) = error.header() {
-        let retry_delay = Duration { seconds: seconds.parse().unwrap_or(1), ..Duration::default() };
+    let Some((name, value)) = error.header() else { return status };
+    if name == RETRY_AFTER {
+        let retry_delay = Duration { seconds: value.parse().unwrap_or(1), ..Duration::default() };
         let retry = RetryInfo { retry_delay: MessageField::some(retry_delay), ..RetryInfo::default() };
         status = status.with_detail(ErrorDetail::from_message("google.rpc.RetryInfo", &retry));
     }
-    status
+    let headers = HeaderValue::try_from(value).map(|value| (name, value));
+    status.with_headers(headers.into_iter().collect())
 }
 
 /// The code that stands for what REST answers.

@@ -1,0 +1,53 @@
+// The bundle, running, with an admin and a user.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { createInterface } from "node:readline";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const PASSWORD = "Analytical-Engine-1843";
+
+/**
+ * Starts the program in ARCANA_PROGRAM, with the binaries in ARCANA_BUNDLE if it is set. It keeps nothing. Answers where
+ * it is, tokens for it, and how to stop it.
+ */
+export async function start() {
+  const program = process.env.ARCANA_PROGRAM ?? `${ROOT}target/debug/local`;
+  const binaries = process.env.ARCANA_BUNDLE ? ["--bundle", process.env.ARCANA_BUNDLE] : [];
+  const child = spawn(program, ["--memory", "--port", "0", "--aws-port", "0", ...binaries], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: child.stdout });
+  const [line] = await once(lines, "line", { signal: AbortSignal.timeout(60_000) });
+  const api = /API on (http:\/\/\S+),/.exec(line)?.[1];
+  if (!api) throw new Error(`${program} did not start: ${line}`);
+  return {
+    api,
+    admin: await tokenOf(api, "admin@example.com", "admin"),
+    user: await tokenOf(api, "user@example.com"),
+    stop: async () => {
+      child.kill();
+      await once(child, "exit");
+    },
+  };
+}
+
+async function send(url, body) {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(60_000),
+  });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+  return response.json();
+}
+
+async function tokenOf(api, email, role) {
+  await send(`${api}/api/v1/auth/register`, { name: "Ada Lovelace", email, password: PASSWORD });
+  if (role) await send(`${api}/_local/invoke/users-grant-role`, { email, role });
+  const { accessToken } = await send(`${api}/api/v1/auth/login`, { email, password: PASSWORD });
+  return accessToken;
+}
