@@ -15,6 +15,7 @@ mod cost;
 mod events;
 mod faults;
 mod forgery;
+mod grpc;
 mod idempotency;
 mod invocations;
 mod local_bundle;

@@ -5,21 +5,22 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use connectrpc::envelope::HEADER_SIZE;
-use connectrpc::{ConnectError, ConnectRpcBody, ConnectRpcService, Limits, Protocol, Router};
+use connectrpc::{ConnectError, ConnectRpcService, Limits, Router};
 use http::{HeaderMap, HeaderValue, Method, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use shared::caller::ByMethod;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::request::Origin;
 use shared::{Error, Function, Init, Request, Response, Result};
+use tower::ServiceExt as _;
 
-use crate::proto::arcana::product::v1::ProductServiceExt as _;
+use self::framing::Framing;
+use crate::proto::arcana::product::v1::{PRODUCT_SERVICE_SERVICE_NAME, ProductServiceExt as _};
 
+mod framing;
 mod message;
 mod reply;
 mod service;
@@ -84,39 +85,12 @@ impl Endpoint for Grpc {
     }
 
     async fn handle(&self, _: ByMethod, request: &Request) -> Result<Response> {
-        let mut headers = request.headers().clone();
-        let mut body = Bytes::copy_from_slice(request.body());
-        let framing = Framing::of(&headers);
-        match framing {
-            Framing::Native => {
-                let native = "gRPC needs HTTP trailers, which do not get here: use gRPC-Web or Connect";
-                return framing
-                    .response(ConnectError::unimplemented(native).into_http_response(&headers))
-                    .await;
-            }
-            Framing::Text => match STANDARD.decode(&body) {
-                Ok(decoded) => {
-                    body = decoded.into();
-                    headers
-                        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc-web+proto"));
-                }
-                Err(_) => {
-                    let malformed =
-                        ConnectError::invalid_argument("the body is not what its base64 encoding says");
-                    return framing.response(malformed.into_http_response(&headers)).await;
-                }
-            },
-            Framing::Own => {}
-        }
-        let call = http::Request::builder().method(Method::POST).uri(&request.origin().path);
-        let Ok(mut call) = call.body(Full::new(body)) else {
-            let unknown = ConnectError::unimplemented("there is no such method");
-            return framing.response(unknown.into_http_response(&headers)).await;
+        let framing = Framing::of(request.headers());
+        let answer = match call(request, framing) {
+            Ok(call) => self.0.clone().oneshot(call).await.unwrap_or_else(|never| match never {}),
+            Err(refusal) => refusal.into_http_response(request.headers()),
         };
-        *call.headers_mut() = headers;
-        call.extensions_mut().insert(request.clone());
-        let answer = tower::ServiceExt::oneshot(self.0.clone(), call).await;
-        framing.response(answer.unwrap_or_else(|never| match never {})).await
+        framing.response(answer).await
     }
 
     async fn refuse(error: &Error, origin: &Origin) -> Response {
@@ -131,35 +105,17 @@ impl Endpoint for Grpc {
     }
 }
 
-/// How the frames of a call travel.
-#[derive(Clone, Copy)]
-enum Framing {
-    /// As the protocol has them.
-    Own,
-    /// In base64: gRPC-Web's text mode.
-    Text,
-    /// As native gRPC has them, with trailers.
-    Native,
-}
-
-impl Framing {
-    fn of(headers: &HeaderMap) -> Self {
-        match Protocol::detect(headers) {
-            Some(asked) if asked.is_text_mode => Self::Text,
-            Some(asked) if asked.protocol == Protocol::Grpc => Self::Native,
-            _ => Self::Own,
-        }
-    }
-
-    async fn response(self, response: http::Response<ConnectRpcBody>) -> Result<Response> {
-        let (mut parts, body) = response.into_parts();
-        let mut body = body.collect().await.map_err(Error::internal)?.to_bytes().to_vec();
-        if let Self::Text = self {
-            body = STANDARD.encode(body).into_bytes();
-            parts
-                .headers
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc-web-text+proto"));
-        }
-        Ok(Response::from_http(http::Response::from_parts(parts, body)))
-    }
+/// The call that a request holds.
+fn call(request: &Request, framing: Framing) -> Result<http::Request<Full<Bytes>>, ConnectError> {
+    let mut headers = request.headers().clone();
+    let body = framing.unwrap(&mut headers, request.body())?;
+    let method = request.path_parameter("method").unwrap_or_default();
+    // What no method is called may be no URI either.
+    let is_name = method.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let path = format!("/{PRODUCT_SERVICE_SERVICE_NAME}/{}", if is_name { &method } else { "-" });
+    let call = http::Request::builder().method(Method::POST).uri(path).body(Full::new(body));
+    let mut call = call.map_err(|error| status::of(&Error::internal(error)))?;
+    *call.headers_mut() = headers;
+    call.extensions_mut().insert(request.clone());
+    Ok(call)
 }

@@ -166,3 +166,26 @@ fn to_message(status: Status) -> ProductStatus {
         Status::Archived => ProductStatus::PRODUCT_STATUS_ARCHIVED,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_written_as_its_units_and_nanos_say() {
+        for (units, nanos, written) in [
+            (19, 990_000_000, "19.990000000"),
+            (0, 0, "0.000000000"),
+            (0, -10_000_000, "-0.010000000"),
+            (-1, -750_000_000, "-1.750000000"),
+            (i64::MIN, -999_999_999, "-9223372036854775808.999999999"),
+            (i64::MAX, 1, "9223372036854775807.000000001"),
+        ] {
+            assert_eq!(amount(&MoneyMessage { units, nanos, ..MoneyMessage::default() }), written);
+        }
+        for (units, nanos) in [(1, -1), (-1, 1), (0, 1_000_000_000), (1, i32::MIN), (5, i32::MAX)] {
+            let written = amount(&MoneyMessage { units, nanos, ..MoneyMessage::default() });
+            assert!(written.parse::<shared::money::Amount>().is_err(), "{written}");
+        }
+    }
+}

@@ -88,3 +88,50 @@ fn in_message(error: &FieldError) -> FieldError {
     };
     FieldError { place: Place::Parameter(path.to_owned()), ..error.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::input::Fault;
+
+    use super::*;
+
+    fn told(error: &Error) -> (ErrorCode, Vec<String>) {
+        let status = of(error);
+        (status.code, status.details.into_iter().map(|detail| detail.type_url).collect())
+    }
+
+    #[test]
+    fn what_may_be_tried_again_says_when() {
+        let retried = vec!["google.rpc.ErrorInfo".to_owned(), "google.rpc.RetryInfo".to_owned()];
+        for (error, code) in [
+            (Error::Changed, ErrorCode::Unavailable),
+            (Error::unavailable("down"), ErrorCode::Unavailable),
+            (Error::NoReply("late".into()), ErrorCode::Unavailable),
+            (Error::TooManyRequests { seconds: 9 }, ErrorCode::ResourceExhausted),
+            (Error::IdempotencyInProgress, ErrorCode::Aborted),
+        ] {
+            assert_eq!(told(&error), (code, retried.clone()), "{error}");
+            assert!(of(&error).response_headers().contains_key(RETRY_AFTER), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_defect_says_no_cause() {
+        let status = of(&Error::internal("table arcana-products is gone"));
+        assert_eq!(status.code, ErrorCode::Internal);
+        assert!(!status.to_json().windows(7).any(|part| part == b"arcana-"), "{status:?}");
+    }
+
+    #[test]
+    fn a_field_is_called_what_its_message_calls_it() {
+        for (name, path) in [
+            ("quantityChange", "quantity_change"),
+            ("currency", "price.currency_code"),
+            ("price_currency", "min_price.currency_code"),
+            ("min_price", "min_price"),
+        ] {
+            let error = Fault::invalid("OUT_OF_RANGE", "is too much").at(name);
+            assert_eq!(of(&error).message, Some(format!("One field is not valid: {path:?} is too much")));
+        }
+    }
+}
