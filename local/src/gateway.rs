@@ -1,4 +1,4 @@
-//! Plays API Gateway: an HTTP API with payload format 2.0, and native gRPC, which that one has not.
+//! Plays API Gateway: an HTTP API with payload format 2.0, and native gRPC, which it does not have.
 //! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>)
 
 use std::collections::BTreeMap;
@@ -26,6 +26,11 @@ pub use route::{Route, Routes};
 
 /// API Gateway's own limit of a request's body, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
+
+/// Lambda's limits of what a function is given and what it answers, in bytes
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const MAX_EVENT: usize = 6 * 1024 * 1024;
+const MAX_ANSWER: usize = MAX_EVENT + 100;
 
 /// The log target of the line that each request leaves.
 pub const REQUESTS: &str = "request";
@@ -74,8 +79,19 @@ impl Gateway {
         let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
             return (own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"), "-");
         };
-        let event = self.event(&parts, &body, route, &parameters, peer, id);
-        let response = match invoker.invoke(event.to_string()).await {
+        let event = self.event(&parts, &body, route, &parameters, peer, id).to_string();
+        if event.len() > MAX_EVENT {
+            return (own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"), &invoker.name);
+        }
+        let response = match invoker.invoke(event).await {
+            Ok(answer) if answer.len() > MAX_ANSWER => {
+                tracing::error!(
+                    function = invoker.name,
+                    bytes = answer.len(),
+                    "answered more than Lambda passes on"
+                );
+                own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
             Ok(answer) => respond(&answer).unwrap_or_else(|| {
                 tracing::error!(function = invoker.name, "answered what is no response");
                 own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

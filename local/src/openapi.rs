@@ -147,7 +147,7 @@ impl Document {
             "summary": about.summary,
             "security": security(*access),
         });
-        if about.own.is_none() {
+        if about.operation.is_none() {
             described["responses"] = self.answers(operation);
         }
         if !about.detail.is_empty() {
@@ -161,7 +161,7 @@ impl Document {
         if !parameters.is_empty() {
             described["parameters"] = json!(parameters);
         }
-        if let Some(own) = about.own.as_ref().and_then(Value::as_object) {
+        if let Some(own) = about.operation.as_ref().and_then(Value::as_object) {
             for (member, value) in own {
                 described[member] = value.clone();
             }

@@ -19,8 +19,8 @@ pub struct Admission<G> {
 }
 
 impl Admission<Arc<Guard>> {
-    /// For an endpoint that lets callers in itself, each method in its own way ([`ByMethod`](crate::caller::ByMethod)).
-    pub fn init(init: &mut Init) -> Self {
+    /// For an endpoint whose methods let callers in themselves ([`ByMethod`](crate::caller::ByMethod)).
+    pub fn by_method(init: &mut Init) -> Self {
         Self { guard: Guard::init(init), keys: Some(Keys::init(init)) }
     }
 }
@@ -28,18 +28,25 @@ impl Admission<Arc<Guard>> {
 impl<G: Send + Sync> Admission<G> {
     /// For callers `C`, with `Idempotency-Key`s where `keyed`.
     pub(crate) fn of<C: Caller<Guard = G>>(init: &mut Init, keyed: bool) -> Self {
+        let keyed = keyed && C::ACCESS != Access::ByMethod;
         Self { keys: keyed.then(|| Keys::init(init)), guard: C::guard(init) }
     }
 
-    /// Lets the caller of `request` in, does `work` for it, and answers what comes of it if its session stands.
-    ///
-    /// Where `writes`, `work` writes through [`SignedIn::write`], at most once under the request's `Idempotency-Key`.
-    pub async fn serve<C, A, F>(
-        &self,
-        request: &Request,
-        writes: bool,
-        work: impl FnOnce(C) -> F + Send,
-    ) -> Result<A>
+    /// Lets the caller of `request` in and answers what `work` reads for it, if its session stands.
+    pub async fn read<C, A, F>(&self, request: &Request, work: impl FnOnce(C) -> F + Send) -> Result<A>
+    where
+        C: Caller<Guard = G>,
+        F: Future<Output = Result<A>> + Send,
+    {
+        let caller = C::admit(&self.guard, request).await?;
+        let Some(session) = caller.session() else { return work(caller).await };
+        let (stands, answer) = join(session.confirm(), work(caller)).await;
+        stands.and(answer)
+    }
+
+    /// Lets the caller of `request` in and answers what `work` writes for it, through [`SignedIn::write`]: once under
+    /// an `Idempotency-Key`.
+    pub async fn write<C, A, F>(&self, request: &Request, work: impl FnOnce(C) -> F + Send) -> Result<A>
     where
         C: Caller<Guard = G>,
         A: Answer,
@@ -47,10 +54,6 @@ impl<G: Send + Sync> Admission<G> {
     {
         let caller = C::admit(&self.guard, request).await?;
         let Some(session) = caller.session() else { return work(caller).await };
-        if !writes {
-            let (stands, answer) = join(session.confirm(), work(caller)).await;
-            return stands.and(answer);
-        }
         // What a visitor writes does not hold to its session, so that comes first.
         if C::ACCESS == Access::Visitor {
             session.confirm().await?;

@@ -161,7 +161,8 @@ impl SignedIn {
     /// [`write`](Self::write) where it is known by then what will be answered: it is kept in the same transaction
     /// for repetitions of the request.
     pub async fn write_and_answer<A: Answer>(&self, steps: Vec<Step>, answer: A) -> Result<A> {
-        self.write_once(steps, Some(answer.keep()?)).await.map(|()| answer)
+        let kept = self.claim.get().map(|_| answer.keep()).transpose()?;
+        self.write_once(steps, kept).await.map(|()| answer)
     }
 
     async fn write_once(&self, mut steps: Vec<Step>, answer: Option<String>) -> Result<()> {
@@ -197,6 +198,11 @@ impl SignedIn {
                 Err(refused)
             }
         }
+    }
+
+    /// Whether this repeats a request under its `Idempotency-Key` whose effect is there, and only its answer is missing.
+    pub fn repeats(&self) -> bool {
+        self.claim.get().is_some_and(|claim| claim.done)
     }
 
     /// Whether its token says that it is an admin: true for as long as its session stands.

@@ -30,7 +30,7 @@ pub struct About {
     pub versioned: bool,
     /// Its operation as the document has it, for what speaks another protocol than all others: what follows from its
     /// route and its caller besides is said of it too, but not how it answers.
-    pub own: Option<Value>,
+    pub operation: Option<Value>,
 }
 
 /// A body that an endpoint takes.
@@ -90,7 +90,7 @@ impl About {
             answers: Vec::new(),
             errors: Vec::new(),
             versioned: false,
-            own: None,
+            operation: None,
         }
     }
 
@@ -168,8 +168,8 @@ impl About {
     /// It speaks another protocol than all others: these members of its operation take the place of those that would
     /// follow from its answers.
     #[must_use]
-    pub fn own(self, operation: Value) -> Self {
-        Self { own: Some(operation), ..self }
+    pub fn operation(self, operation: Value) -> Self {
+        Self { operation: Some(operation), ..self }
     }
 
     /// It is about one resource with a version: what shows it carries its `ETag`; a `GET` takes `If-None-Match`,

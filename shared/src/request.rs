@@ -32,7 +32,7 @@ pub struct Origin {
     pub request_id: String,
     /// The caller's `X-Correlation-Id`, or a new one: it follows the work into events and jobs.
     pub correlation_id: String,
-    /// The route's key in the template, e.g. `POST /api/v1/auth/login`.
+    /// The route's key in the template, e.g. `POST /api/v1/auth/login`, with the `{method}` that is called.
     pub route: String,
     /// HTTP method.
     pub method: Method,
@@ -119,7 +119,10 @@ impl Request {
     /// Reads the query as `T`, with every fault in one error.
     pub fn query<T: Input>(&self) -> Result<T> {
         let parameters = self.http.query_string_parameters();
-        let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let owned = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut parameters: Vec<(String, String)> = owned.collect();
+        // They come out of a map: faults are told in the same order each time.
+        parameters.sort_by(|(one, _), (other, _)| one.cmp(other));
         T::read(Source::Texts(&Texts::new(parameters)))
     }
 
@@ -161,7 +164,10 @@ impl Origin {
             correlation_id: header("x-correlation-id")
                 .filter(|id| is_correlation_id(id))
                 .map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned),
-            route: text(&event.route_key),
+            route: match event.path_parameters.get("method").filter(|name| is_name(name)) {
+                Some(method) => text(&event.route_key).replace("{method}", method),
+                None => text(&event.route_key),
+            },
             method: context.http.method.clone(),
             content_type: header("content-type").unwrap_or_default().to_owned(),
             path: text(&event.raw_path),
@@ -169,6 +175,11 @@ impl Origin {
             user_agent: text(&context.http.user_agent),
         }
     }
+}
+
+/// Whether a method may be called so.
+fn is_name(method: &str) -> bool {
+    (1..=64).contains(&method.len()) && method.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether `id` may follow work into events, jobs and logs: 1 to 64 of `[A-Za-z0-9-]`.

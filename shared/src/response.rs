@@ -80,12 +80,13 @@ impl Response {
         self
     }
 
-    /// A response that a library made: its body is text where it is JSON, and passes API Gateway in base64 otherwise.
+    /// A response that a library made: its body passes API Gateway in base64, unless it is JSON or base64 itself.
     pub fn from_http(response: http::Response<Vec<u8>>) -> Self {
         let (parts, body) = response.into_parts();
-        let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let content_type = parts.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+        let texts = [&b"application/json"[..], b"application/grpc-web-text"];
         let body = match String::from_utf8(body) {
-            Ok(text) if content_type == Some(b"application/json") => Body::Text(text),
+            Ok(text) if texts.iter().any(|kind| content_type.starts_with(kind)) => Body::Text(text),
             Ok(text) => Body::Binary(text.into_bytes()),
             Err(error) => Body::Binary(error.into_bytes()),
         };

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{self, Request};
 use axum::response::Response;
 use futures_util::stream;
 use local::Options;
-use local_aws::{Clock, Cloud};
+use local_aws::{Clock, Cloud, State};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -75,6 +75,11 @@ struct Proxy {
 ///
 /// Functions that are `held` are invoked by no stream.
 pub(crate) async fn start(faults: Faults, held: &[&str]) -> Option<(TestApp, Arc<Done>)> {
+    start_with(State::Memory, faults, held).await
+}
+
+/// Like [`start`], over a cloud that keeps its state so.
+pub(crate) async fn start_with(state: State, faults: Faults, held: &[&str]) -> Option<(TestApp, Arc<Done>)> {
     for variable in ["ARCANA_API_URL", "AWS_ENDPOINT_URL"] {
         if std::env::var_os(variable).is_some() {
             skipped(&format!("it needs a cloud of its own, and {variable} is set"));
@@ -82,7 +87,7 @@ pub(crate) async fn start(faults: Faults, held: &[&str]) -> Option<(TestApp, Arc
         }
     }
     let listen = async || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let cloud = Cloud::start(listen().await, &local_aws::State::Memory, Clock::default()).await.unwrap();
+    let cloud = Cloud::start(listen().await, &state, Clock::default()).await.unwrap();
     // The first test of the process does it for all.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = Arc::new(Done::default());
@@ -101,7 +106,10 @@ fn is_due(count: u64, share: u64) -> bool {
     (count * share) % 100 < share
 }
 
-async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Response, Infallible> {
+async fn forward(
+    extract::State(proxy): extract::State<Arc<Proxy>>,
+    request: Request,
+) -> Result<Response, Infallible> {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
     let transaction = operation == "TransactWriteItems";

@@ -19,19 +19,22 @@ export async function start() {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const lines = createInterface({ input: child.stdout });
-  const [line] = await once(lines, "line", { signal: AbortSignal.timeout(60_000) });
-  const api = /API on (http:\/\/\S+),/.exec(line)?.[1];
-  if (!api) throw new Error(`${program} did not start: ${line}`);
-  return {
-    api,
-    admin: await tokenOf(api, "admin@example.com", "admin"),
-    user: await tokenOf(api, "user@example.com"),
-    stop: async () => {
-      child.kill();
-      await once(child, "exit");
-    },
+  const exited = once(child, "exit");
+  const stop = async () => {
+    child.kill();
+    await exited;
   };
+  try {
+    const lines = createInterface({ input: child.stdout });
+    const [line] = await Promise.race([once(lines, "line", { signal: AbortSignal.timeout(60_000) }), exited]);
+    const api = /API on (http:\/\/\S+),/.exec(line)?.[1];
+    if (!api) throw new Error(`${program} did not start: ${line}`);
+    const [admin, user] = [await tokenOf(api, "admin@example.com", "admin"), await tokenOf(api, "user@example.com")];
+    return { api, admin, user, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 async function send(url, body) {

@@ -135,7 +135,7 @@ function grpcWeb(api, format) {
         `${api}/${SERVICE}/${name}`,
         fromJson(method.input, message),
         // A deadline that has passed is one that the library does not send.
-        { ...metadata, "grpc-timeout": `${timeoutMs}m` },
+        { ...metadata, "grpc-timeout": timeoutMs < 1 ? `${timeoutMs * 1e6}n` : `${timeoutMs}m` },
         descriptor,
         (error, answer) => {
           if (!error) return resolve(answered(method, answer, headers));

@@ -1,7 +1,8 @@
 // The same requests over REST and over gRPC come to the same.
 
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { start } from "./bundle.mjs";
 import { clients } from "./clients.mjs";
 
@@ -9,7 +10,11 @@ const bundle = await start();
 const { call } = clients(bundle.api)["connect-node, gRPC"];
 after(() => bundle.stop());
 
-const PATHS = { currency: "price.currency_code", quantityChange: "quantity_change" };
+const PATHS = {
+  currency: "price.currency_code",
+  price_currency: "min_price.currency_code",
+  quantityChange: "quantity_change",
+};
 const CODES = {
   400: "INVALID_ARGUMENT",
   401: "UNAUTHENTICATED",
@@ -71,15 +76,25 @@ function ofRest({ name, description, price, currency, stock, category, status, v
   return { name, description, ...money(price, currency), stock, category, status, version };
 }
 
+/** The times, which depend on it. */
+const times = ({ createdAt, updatedAt }) => [Date.parse(createdAt), Date.parse(updatedAt)];
+
 function ofGrpc({ name, description = null, price, stock = 0, category = null, status, version }) {
   const { currencyCode, units = "0", nanos = 0 } = price;
   status = status.replace("PRODUCT_STATUS_", "");
   return { name, description, currencyCode, units, nanos, stock, category, status, version: Number(version) };
 }
 
-async function twins(body = {}) {
-  const product = { name: "Twin", price: 5, currency: "EUR", stock: 3, ...body };
-  return Promise.all([1, 2].map(() => rest("admin", ["POST", "", product])));
+async function make(product) {
+  const made = await rest("admin", ["POST", "", product]);
+  assert.ok(made.id, JSON.stringify(made));
+  return made;
+}
+
+/** Two products that are alike, one for each front. */
+async function twins() {
+  const product = { name: "Twin", price: 5, currency: "EUR", stock: 3, category: "Old", description: "Old" };
+  return [await make(product), await make(product)];
 }
 
 const NEW = { name: "Lamp", price: 19.99, currency: "EUR", stock: 4 };
@@ -106,15 +121,16 @@ const list = (query) => {
     grpc: ["ListProducts", { ...rest, ...asked }],
   };
 };
-const search = ({ min_price, max_price, ...query }) => {
-  const bounds = { ...(min_price !== undefined && { min_price }), ...(max_price !== undefined && { max_price }) };
+const search = ({ min_price, max_price, price_currency, ...query }) => {
+  const bounds = { min_price, max_price, price_currency };
+  const set = Object.fromEntries(Object.entries(bounds).filter(([, bound]) => bound !== undefined));
   return {
-    rest: ["GET", `/search?${new URLSearchParams({ ...query, ...bounds })}`],
+    rest: ["GET", `/search?${new URLSearchParams({ ...query, ...set })}`],
     grpc: [
       "SearchProducts",
       {
         ...query,
-        ...(min_price !== undefined && { minPrice: money(min_price) }),
+        ...((min_price ?? price_currency) !== undefined && { minPrice: money(min_price ?? 0, price_currency) }),
         ...(max_price !== undefined && { maxPrice: money(max_price) }),
       },
     ],
@@ -151,6 +167,7 @@ const TABLE = [
   ["create as a stranger", "stranger", create({})],
   ["get", "admin", get],
   ["get a draft as nobody", "nobody", get],
+  ["get a draft as a user", "user", get],
   ["get what is not there", "admin", get, missing],
   ["get what is no id", "nobody", get, noId],
   ["get as a stranger", "stranger", get],
@@ -160,7 +177,7 @@ const TABLE = [
   ["update price and currency", "admin", update({ price: 700, currency: "JPY" }, { price: money(700, "JPY") })],
   ["update to a price of no currency", "admin", update({ price: 7, currency: "eur" }, { price: money(7, "eur") })],
   ["update the price past its digits", "admin", update({ price: 6.505 }, { price: money(6.505) })],
-  ["update, cleared", "admin", update({ description: "", category: "" }), undefined, { category: "Old", description: "Old" }],
+  ["update, cleared", "admin", update({ description: "", category: "" })],
   ["update the status", "admin", update({ status: "ACTIVE" }, { status: "PRODUCT_STATUS_ACTIVE" })],
   ["update to a bad name", "admin", update({ name: "" })],
   ["update what is not there", "admin", update({ name: "Other" }), missing],
@@ -172,6 +189,7 @@ const TABLE = [
   ["take more than the stock", "admin", stock(-4)],
   ["change the stock by nothing", "admin", stock(0)],
   ["add more than there can be", "admin", stock(2147483647)],
+  ["add to the stock as a user", "user", stock(5)],
   ["take beyond all bounds", "admin", stock(-2147483648)],
   ["change the stock of what is not there", "admin", stock(1), missing],
   ["change the stock of another version", "admin", stock(1, { "if-match": '"2"' })],
@@ -179,6 +197,7 @@ const TABLE = [
   ["delete another version", "admin", remove({ "if-match": 'W/"1"' })],
   ["delete what is no id", "admin", remove(), noId],
   ["delete as nobody", "nobody", remove()],
+  ["delete as a user", "user", remove()],
   ["list", "admin", list({ category: "Lamps", size: 2 })],
   ["list as nobody", "nobody", list({})],
   ["list another status as nobody", "nobody", list({ status: "DRAFT" })],
@@ -187,7 +206,14 @@ const TABLE = [
   ["list by no cursor", "admin", list({ cursor: "x" })],
   ["list by page and cursor", "admin", list({ page: 1, cursor: "x" })],
   ["list an empty category", "nobody", list({ category: "" })],
-  ["search", "admin", search({ q: "engine", min_price: 1, max_price: 2.5 })],
+  ["search", "nobody", search({ q: "quill" }), undefined, 3],
+  ["search between prices", "nobody", search({ q: "quill", min_price: 2, max_price: 10 }), undefined, 2],
+  ["search in a currency", "nobody", search({ q: "quill", price_currency: "JPY" }), undefined, 1],
+  ["search between prices of a currency", "nobody", search({ q: "quill", min_price: 2, price_currency: "EUR" }), undefined, 1],
+  ["search in no currency", "nobody", search({ q: "quill", price_currency: "eur", limit: 101 })],
+  ["search with a limit", "nobody", search({ q: "qui", limit: 2 }), undefined, 2],
+  ["search in a category", "nobody", search({ q: "quill", category: "Nibs" }), undefined, 1],
+  ["search in vain", "nobody", search({ q: "quill nothing" }), undefined, 0],
   ["search without a word", "nobody", search({ q: "..." })],
   ["search without a query", "nobody", search({})],
   ["search out of range", "nobody", search({ q: "engine", limit: 101, min_price: -1 })],
@@ -196,9 +222,24 @@ const TABLE = [
 
 describe("over REST and over gRPC", () => {
   assert.ok(TABLE.length >= 40);
-  for (const [name, as, asked, instead, body] of TABLE) {
+  before(async () => {
+    for (const product of [
+      { name: "Quill one", price: 1, currency: "EUR" },
+      { name: "Quill two", price: 10, currency: "EUR", category: "Nibs" },
+      { name: "Quill three", price: 5, currency: "JPY" },
+    ]) {
+      const { id } = await make(product);
+      await rest("admin", ["PUT", `/${id}`, { status: "ACTIVE" }]);
+    }
+    for (let tries = 0; (await rest("nobody", ["GET", "/search?q=quill"])).length < 3; tries += 1) {
+      assert.ok(tries < 300, "the products are not found");
+      await sleep(100);
+    }
+  });
+
+  for (const [name, as, asked, instead, count] of TABLE) {
     test(name, { timeout: 60_000 }, async () => {
-      const [one, other] = typeof asked.rest === "function" && !instead ? await twins(body) : [instead, instead];
+      const [one, other] = typeof asked.rest === "function" && !instead ? await twins() : [instead, instead];
       const of = (made, product) => (typeof made === "function" ? made(product) : made);
       const [restAnswer, grpcAnswer] = [await rest(as, of(asked.rest, one)), await grpc(as, of(asked.grpc, other))];
       if (restAnswer.refused) {
@@ -206,12 +247,14 @@ describe("over REST and over gRPC", () => {
       } else if (restAnswer.data) {
         const { products = [], total = "0", page = 0, size, hasNext = false } = grpcAnswer;
         assert.deepEqual(products.map(({ id }) => id), restAnswer.data.map(({ id }) => id));
+        assert.deepEqual(products.map(times), restAnswer.data.map(times));
         assert.deepEqual(products.map(ofGrpc), restAnswer.data.map(ofRest));
         assert.deepEqual(
           { total: Number(total), page, size, hasNext },
           { total: restAnswer.total, page: restAnswer.page, size: restAnswer.size, hasNext: restAnswer.nextCursor !== null },
         );
       } else if (Array.isArray(restAnswer)) {
+        assert.equal(restAnswer.length, count);
         assert.deepEqual((grpcAnswer.products ?? []).map(ofGrpc), restAnswer.map(ofRest));
       } else if (restAnswer.id) {
         assert.deepEqual(ofGrpc(grpcAnswer.product), ofRest(restAnswer));
@@ -222,13 +265,22 @@ describe("over REST and over gRPC", () => {
     });
   }
 
+  test("bounds of two currencies are refused with all other faults", async () => {
+    const bounds = { minPrice: money(1, "EUR"), maxPrice: { currencyCode: "JPY", units: "1", nanos: -1 }, limit: 101 };
+    const { fields } = await grpc("nobody", ["SearchProducts", { q: "quill", ...bounds }]);
+    assert.deepEqual(fields.map(([field, code]) => [field, code]), [
+      ["limit", "OUT_OF_RANGE"],
+      ["max_price", "INVALID_FORMAT"],
+      ["max_price.currency_code", "INVALID_VALUE"],
+    ]);
+  });
+
   test("has_next is right for every number of products about a page's end", { timeout: 120_000 }, async () => {
     const size = 3;
     for (const count of [0, 1, size - 1, size, size + 1, 2 * size]) {
       const category = `Count ${count}`;
       for (let made = 0; made < count; made += 1) {
-        const answer = await rest("admin", ["POST", "", { ...NEW, category }]);
-        assert.ok(answer.id, JSON.stringify(answer));
+        await make({ ...NEW, category });
       }
       for (const by of ["page", "cursor"]) {
         let seen = 0;

@@ -7,6 +7,7 @@ use shared::counters::Counters;
 use shared::describe::About;
 use shared::function::Endpoint;
 use shared::id::ProductId;
+use shared::idempotency::Answer;
 use shared::products::Products;
 use shared::{Error, Function, Init, Request, Response, Result, transaction};
 
@@ -33,24 +34,36 @@ impl Endpoint for Delete {
     }
 
     async fn handle(&self, Admin(caller): Admin, request: &Request) -> Result<Response> {
-        self.delete(&caller, request, request.product_id()?).await?;
-        Ok(Response::empty(StatusCode::NO_CONTENT))
+        self.delete(&caller, request, request.product_id()?, || Response::empty(StatusCode::NO_CONTENT)).await
     }
 }
 
 impl Delete {
     /// Deletes the product, as `request` asks for.
-    pub(crate) async fn delete(&self, caller: &SignedIn, request: &Request, id: ProductId) -> Result<()> {
-        transaction::retry_changed(|| Box::pin(self.try_once(caller, request, id))).await
+    pub(crate) async fn delete<A: Answer>(
+        &self,
+        caller: &SignedIn,
+        request: &Request,
+        id: ProductId,
+        answer: impl Fn() -> A,
+    ) -> Result<A> {
+        transaction::retry_changed(|| Box::pin(self.try_once(caller, request, id, answer()))).await
     }
 
-    async fn try_once(&self, caller: &SignedIn, request: &Request, id: ProductId) -> Result<()> {
+    async fn try_once<A: Answer>(
+        &self,
+        caller: &SignedIn,
+        request: &Request,
+        id: ProductId,
+        answer: A,
+    ) -> Result<A> {
         let if_match = request.if_match();
         let product = self.products.get(id).await?.ok_or(Error::NotFound("Product"))?;
         if_match.check(product.version)?;
         let now = self.clock.now();
         let mut next = product.next(now, request.origin().by(&caller.user_id(), "delete"));
         next.delete(now);
-        caller.write(self.products.update(&product, &next, &if_match, &self.counters)?).await
+        let steps = self.products.update(&product, &next, &if_match, &self.counters)?;
+        caller.write_and_answer(steps, answer).await
     }
 }

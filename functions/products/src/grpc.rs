@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connectrpc::envelope::HEADER_SIZE;
-use connectrpc::{ConnectError, ConnectRpcService, Limits, Router};
-use http::{HeaderMap, HeaderValue, Method, header};
+use connectrpc::{ConnectError, ConnectRpcService, Dispatcher as _, Limits, Router};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::Full;
 use shared::caller::ByMethod;
 use shared::describe::{About, json};
@@ -31,6 +31,11 @@ pub static FUNCTION: Function = Function::http::<Grpc>("products-grpc");
 
 /// The largest message, in bytes, before and after compression.
 const MAX_MESSAGE: usize = 3 * 1024 * 1024;
+
+/// How long the sender waits.
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// The same over Connect.
+const CONNECT_TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
 
 /// What answering calls needs.
 pub struct Grpc(ConnectRpcService);
@@ -61,7 +66,7 @@ impl Endpoint for Grpc {
                 `functions/products/proto/arcana/product/v1/product_service.proto`. The methods that write want an \
                 admin's token.",
             )
-            .own(json!({
+            .operation(json!({
                 "requestBody": {"required": true, "content": content},
                 "responses": {
                     "200": {"description": "What the method answers; over gRPC-Web its errors too", "content": answer},
@@ -86,7 +91,7 @@ impl Endpoint for Grpc {
 
     async fn handle(&self, _: ByMethod, request: &Request) -> Result<Response> {
         let framing = Framing::of(request.headers());
-        let answer = match call(request, framing) {
+        let answer = match self.call(request, framing) {
             Ok(call) => self.0.clone().oneshot(call).await.unwrap_or_else(|never| match never {}),
             Err(refusal) => refusal.into_http_response(request.headers()),
         };
@@ -105,17 +110,27 @@ impl Endpoint for Grpc {
     }
 }
 
-/// The call that a request holds.
-fn call(request: &Request, framing: Framing) -> Result<http::Request<Full<Bytes>>, ConnectError> {
-    let mut headers = request.headers().clone();
-    let body = framing.unwrap(&mut headers, request.body())?;
-    let method = request.path_parameter("method").unwrap_or_default();
-    // What no method is called may be no URI either.
-    let is_name = method.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let path = format!("/{PRODUCT_SERVICE_SERVICE_NAME}/{}", if is_name { &method } else { "-" });
-    let call = http::Request::builder().method(Method::POST).uri(path).body(Full::new(body));
-    let mut call = call.map_err(|error| status::of(&Error::internal(error)))?;
-    *call.headers_mut() = headers;
-    call.extensions_mut().insert(request.clone());
-    Ok(call)
+impl Grpc {
+    /// The call that a request holds.
+    fn call(&self, request: &Request, framing: Framing) -> Result<http::Request<Full<Bytes>>, ConnectError> {
+        let mut headers = request.headers().clone();
+        let body = framing.unwrap(&mut headers, request.body())?;
+        let method = request.path_parameter("method").unwrap_or_default();
+        // What no method is called may be no URI either.
+        let is_name = method.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let path = format!("{PRODUCT_SERVICE_SERVICE_NAME}/{}", if is_name { &method } else { "-" });
+        if self.0.dispatcher().lookup(&path).is_some_and(|method| !method.idempotent) {
+            // A write that was begun comes to its end: dropped half-way, it would leave its key claimed and its caller
+            // in doubt. Clients watch their deadlines themselves.
+            for timeout in [&GRPC_TIMEOUT, &CONNECT_TIMEOUT] {
+                headers.remove(timeout);
+            }
+        }
+        let call =
+            http::Request::builder().method(Method::POST).uri(format!("/{path}")).body(Full::new(body));
+        let mut call = call.map_err(|error| status::of(&Error::internal(error)))?;
+        *call.headers_mut() = headers;
+        call.extensions_mut().insert(request.clone());
+        Ok(call)
+    }
 }

@@ -85,6 +85,9 @@ impl Update {
     ) -> Result<Product> {
         let if_match = request.if_match();
         let product = self.products.get(id).await?.ok_or(Error::NotFound("Product"))?;
+        if caller.repeats() {
+            return Ok(product);
+        }
         if_match.check(product.version)?;
         let by = request.origin().by(&caller.user_id(), "update");
         let next = changes.apply(&product, product.next(self.clock.now(), by))?;

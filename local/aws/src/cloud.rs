@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -31,6 +31,8 @@ use crate::{AwsError, Clock, Deliver, EventBridge, Mailbox, Protocol, Reply, Sec
 const MAX_BODY: usize = 64 * 1024 * 1024;
 /// How often events that could not be delivered, and expired items, are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// The share of time that looking for expired items takes at most: it reads whole tables.
+const SWEEPING: f64 = 0.05;
 
 /// Where the cloud keeps its state.
 #[derive(Clone, Debug)]
@@ -101,6 +103,7 @@ impl Cloud {
                 let path = directory.join("dynamodb.sqlite");
                 let database =
                     dynoxide::Database::new(&path.to_string_lossy()).map_err(StartError::at("DynamoDB"))?;
+                index_streams(&path).map_err(StartError::at("DynamoDB"))?;
                 (store, database, objects, None)
             }
         };
@@ -194,6 +197,7 @@ impl Cloud {
 impl Services {
     /// Tries undelivered events again and removes items whose time to live is over, for ever.
     async fn keep_house(self: Arc<Self>) {
+        let mut next_sweep = Instant::now();
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             match self.bus.retry_due().await {
@@ -201,6 +205,10 @@ impl Services {
                 Ok(_) => self.sqs.wake(),
                 Err(error) => tracing::error!(%error, "events were not tried again"),
             }
+            if Instant::now() < next_sweep {
+                continue;
+            }
+            let started = Instant::now();
             let services = Arc::clone(&self);
             let swept = tokio::task::spawn_blocking(move || {
                 crate::cloud::ttl::sweep(&services.database, &services.clock)
@@ -211,6 +219,7 @@ impl Services {
                 Ok(Ok(_)) => self.written.notify_waiters(),
                 Ok(Err(error)) => tracing::error!(%error, "expired items were not removed"),
             }
+            next_sweep = Instant::now() + started.elapsed().div_f64(SWEEPING);
         }
     }
 }
@@ -226,6 +235,14 @@ async fn hidden_listener() -> std::io::Result<TcpListener> {
         Ok(listener) => Ok(listener),
         Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
     }
+}
+
+/// Lets dynoxide find a place in a stream: it looks for the next number, and for what comes after an iterator, in all
+/// records of all streams otherwise, so that each write takes the longer the more there were.
+fn index_streams(database: &Path) -> rusqlite::Result<()> {
+    rusqlite::Connection::open(database)?.execute_batch(
+        "CREATE INDEX IF NOT EXISTS stream_places ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
+    )
 }
 
 /// Opens the data directory: readable by its owner alone, for it holds keys, and used by one cloud at a time.

@@ -49,7 +49,11 @@ impl<E: Endpoint> Http<E> {
 
     async fn handle(&self, request: &Request) -> Result<Response> {
         let work = |caller| self.endpoint.handle(caller, request);
-        self.admission.serve(request, E::WRITES, work).await
+        if E::WRITES {
+            self.admission.write(request, work).await
+        } else {
+            self.admission.read(request, work).await
+        }
     }
 
     /// The endpoint's answer, or what stands for it when it panics or takes too long.

@@ -31,7 +31,7 @@ impl Framing {
         }
     }
 
-    /// The body of a request as [`Framing::Plain`] has it, and so its headers.
+    /// The body of a request as [`Framing::Plain`] has it; the headers are adapted to it.
     pub(super) fn unwrap(self, headers: &mut HeaderMap, body: &[u8]) -> Result<Bytes, ConnectError> {
         match self {
             Self::Plain => Ok(Bytes::copy_from_slice(body)),

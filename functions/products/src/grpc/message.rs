@@ -40,21 +40,48 @@ fn status(status: EnumValue<ProductStatus>) -> Option<String> {
     known.map(|known| known.name().to_owned()).or_else(|| number(status.to_i32()))
 }
 
-/// The amount, as REST writes it.
-fn amount(money: &MoneyMessage) -> String {
-    let MoneyMessage { units, nanos, .. } = *money;
-    let sign = if units < 0 || nanos < 0 { "-" } else { "" };
-    let nanos_fit = nanos.unsigned_abs() < 1_000_000_000 && (units.signum() * i64::from(nanos.signum())) >= 0;
-    if nanos_fit {
-        format!("{sign}{}.{:09}", units.unsigned_abs(), nanos.unsigned_abs())
-    } else {
-        format!("{units} and {nanos} billionths")
+/// Both, or what is wrong with either: faults of fields are told together.
+fn both<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Error::Validation(mut faults)), Err(Error::Validation(more))) => {
+            faults.extend(more);
+            Err(Error::Validation(faults))
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
     }
 }
 
-/// The amount and the currency of a price.
-fn price(money: MessageField<MoneyMessage, Inline<MoneyMessage>>) -> (Option<String>, Option<String>) {
-    money.into_option().map_or((None, None), |money| (Some(amount(&money)), text(money.currency_code)))
+/// A price, taken apart into what REST calls its fields.
+struct Price {
+    amount: Option<String>,
+    currency: Option<String>,
+    /// Whether it is one.
+    sound: Result<()>,
+}
+
+impl Price {
+    fn of(money: MessageField<MoneyMessage, Inline<MoneyMessage>>, field: &str) -> Self {
+        let Some(MoneyMessage { currency_code, units, nanos, .. }) = money.into_option() else {
+            return Self { amount: None, currency: None, sound: Ok(()) };
+        };
+        let opposed = units.signum() * i64::from(nanos.signum()) < 0;
+        let fault = if opposed {
+            Some(("INVALID_FORMAT", "units and nanos must not have opposite signs"))
+        } else if nanos.unsigned_abs() >= 1_000_000_000 {
+            Some(("OUT_OF_RANGE", "nanos must be from -999999999 to 999999999"))
+        } else {
+            None
+        };
+        let sign = if units < 0 || nanos < 0 { "-" } else { "" };
+        let amount = match fault {
+            None => format!("{sign}{}.{:09}", units.unsigned_abs(), nanos.unsigned_abs()),
+            // Nothing more is said of it.
+            Some(_) => "0".to_owned(),
+        };
+        let sound = fault.map_or(Ok(()), |(code, detail)| Err(Fault::invalid(code, detail).at(field)));
+        Self { amount: Some(amount), currency: text(currency_code), sound }
+    }
 }
 
 /// The id of a product; what is no id is none.
@@ -78,40 +105,44 @@ pub(super) fn list(request: ListProductsRequest) -> Result<list::Parameters> {
 
 pub(super) fn search(request: SearchProductsRequest) -> Result<search::Parameters> {
     let SearchProductsRequest { q, category, min_price, max_price, limit, .. } = request;
-    let (min_price, min_currency) = price(min_price);
-    let (max_price, max_currency) = price(max_price);
-    if min_currency.is_some() && max_currency.is_some() && min_currency != max_currency {
-        let fault = Fault::invalid("INVALID_VALUE", "must be the same as that of min_price");
-        return Err(fault.at("max_price.currency_code"));
-    }
-    read([
+    let (min, max) = (Price::of(min_price, "min_price"), Price::of(max_price, "max_price"));
+    let same = match (&min.currency, &max.currency) {
+        (Some(min), Some(max)) if min != max => {
+            let fault = Fault::invalid("INVALID_VALUE", "must be the same as that of min_price");
+            Err(fault.at("max_price.currency_code"))
+        }
+        _ => Ok(()),
+    };
+    let parameters = read([
         ("q", text(q)),
         ("category", category),
-        ("min_price", min_price),
-        ("max_price", max_price),
-        ("price_currency", min_currency.or(max_currency)),
+        ("min_price", min.amount),
+        ("max_price", max.amount),
+        ("price_currency", min.currency.or(max.currency)),
         ("limit", number(limit)),
-    ])
+    ]);
+    let (parameters, _) = both(parameters, both(both(min.sound, max.sound), same))?;
+    Ok(parameters)
 }
 
 pub(super) fn create(request: CreateProductRequest) -> Result<NewProduct> {
-    let CreateProductRequest { name, description, price: money, stock, category, .. } = request;
-    let (amount, currency) = price(money);
-    read([
+    let CreateProductRequest { name, description, price, stock, category, .. } = request;
+    let Price { amount, currency, sound } = Price::of(price, "price");
+    let new = read([
         ("name", text(name)),
         ("description", description),
         ("price", amount),
         ("currency", currency),
         ("stock", Some(stock.to_string())),
         ("category", category),
-    ])
+    ]);
+    both(new, sound).map(|(new, ())| new)
 }
 
-pub(super) fn update(request: UpdateProductRequest) -> Result<Changes> {
-    let UpdateProductRequest { name, description, price: money, stock, category, status: asked, .. } =
-        request;
-    let (amount, currency) = price(money);
-    read([
+pub(super) fn update(request: UpdateProductRequest) -> Result<(Changes, ProductId)> {
+    let UpdateProductRequest { id, name, description, price, stock, category, status: asked, .. } = request;
+    let Price { amount, currency, sound } = Price::of(price, "price");
+    let changes = read([
         ("name", name),
         ("description", description),
         ("price", amount),
@@ -119,11 +150,14 @@ pub(super) fn update(request: UpdateProductRequest) -> Result<Changes> {
         ("stock", stock.map(|stock| stock.to_string())),
         ("category", category),
         ("status", status(asked)),
-    ])
+    ]);
+    let changes = both(changes, sound).map(|(changes, ())| changes);
+    both(changes, product_id(&id, "id"))
 }
 
-pub(super) fn stock_change(request: &UpdateStockRequest) -> Result<StockChange> {
-    read([("quantityChange", Some(request.quantity_change.to_string()))])
+pub(super) fn stock_change(request: &UpdateStockRequest) -> Result<(ProductId, StockChange)> {
+    let change = read([("quantityChange", Some(request.quantity_change.to_string()))]);
+    both(product_id(&request.product_id, "product_id"), change)
 }
 
 /// A product as it is answered.
@@ -171,8 +205,12 @@ fn to_message(status: Status) -> ProductStatus {
 mod tests {
     use super::*;
 
+    fn price(units: i64, nanos: i32) -> Price {
+        Price::of(MessageField::some(MoneyMessage { units, nanos, ..MoneyMessage::default() }), "price")
+    }
+
     #[test]
-    fn an_amount_is_written_as_its_units_and_nanos_say() {
+    fn an_amount_is_what_its_units_and_nanos_say() {
         for (units, nanos, written) in [
             (19, 990_000_000, "19.990000000"),
             (0, 0, "0.000000000"),
@@ -181,11 +219,25 @@ mod tests {
             (i64::MIN, -999_999_999, "-9223372036854775808.999999999"),
             (i64::MAX, 1, "9223372036854775807.000000001"),
         ] {
-            assert_eq!(amount(&MoneyMessage { units, nanos, ..MoneyMessage::default() }), written);
+            let Price { amount, sound, .. } = price(units, nanos);
+            assert_eq!((amount.as_deref(), sound.is_ok()), (Some(written), true));
         }
         for (units, nanos) in [(1, -1), (-1, 1), (0, 1_000_000_000), (1, i32::MIN), (5, i32::MAX)] {
-            let written = amount(&MoneyMessage { units, nanos, ..MoneyMessage::default() });
-            assert!(written.parse::<shared::money::Amount>().is_err(), "{written}");
+            assert!(price(units, nanos).sound.is_err(), "{units} and {nanos}");
         }
+    }
+
+    #[test]
+    fn every_fault_of_a_message_is_told_at_once() {
+        let Err(Error::Validation(faults)) = update(UpdateProductRequest {
+            name: Some(String::new()),
+            price: MessageField::some(MoneyMessage { units: 1, nanos: -1, ..MoneyMessage::default() }),
+            stock: Some(-1),
+            status: 99.into(),
+            ..UpdateProductRequest::default()
+        }) else {
+            panic!("taken, or refused at once");
+        };
+        assert_eq!(faults.len(), 5, "{faults:?}");
     }
 }

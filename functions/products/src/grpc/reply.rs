@@ -57,3 +57,21 @@ impl<M: Message> Answer for Reply<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::arcana::product::v1::DeleteProductResponse;
+
+    #[test]
+    fn a_refusal_is_replayed_as_it_was() {
+        let told = status::of(&Error::InsufficientStock { available: 3, requested: 5 });
+        let kept = Reply::<DeleteProductResponse>(Err(told.clone())).keep().unwrap();
+        let Reply(Err(again)) = Reply::<DeleteProductResponse>::replay(&kept).unwrap() else {
+            panic!("a refusal became an answer");
+        };
+        assert_eq!((again.code, again.message.as_deref()), (told.code, told.message.as_deref()));
+        assert_eq!(again.to_json(), told.to_json());
+        assert_eq!(again.response_headers()[REPLAYED], "true");
+    }
+}

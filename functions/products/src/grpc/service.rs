@@ -43,7 +43,7 @@ impl Service {
     pub(super) fn init(init: &mut Init) -> Self {
         use shared::function::Endpoint as _;
         Self {
-            admission: Admission::init(init),
+            admission: Admission::by_method(init),
             get: Get::init(init),
             list: List::init(init),
             search: Search::init(init),
@@ -68,7 +68,7 @@ impl Service {
             let work = work(View::of(&caller));
             async { work.await.map(Reply::ok) }
         };
-        told(&request, Box::pin(self.admission.serve(&request, false, work)).await)
+        told(&request, Box::pin(self.admission.read(&request, work)).await)
     }
 
     /// Answers what `work` does for an admin, once under an `Idempotency-Key`.
@@ -82,7 +82,7 @@ impl Service {
     {
         let request = request(context)?;
         let work = |Admin(caller): Admin| work(caller, request.clone());
-        told(&request, Box::pin(self.admission.serve(&request, true, work)).await)
+        told(&request, Box::pin(self.admission.write(&request, work)).await)
     }
 }
 
@@ -182,9 +182,8 @@ impl ProductService for Service {
     ) -> ServiceResult<UpdateProductResponse> {
         let asked = request.to_owned_message();
         let update = |caller: SignedIn, request: Request| async move {
-            let id = message::product_id(&asked.id, "id");
-            let changes = message::update(asked)?;
-            let product = self.update.update(&caller, &request, id?, &changes).await?;
+            let (changes, id) = message::update(asked)?;
+            let product = self.update.update(&caller, &request, id, &changes).await?;
             Ok(Reply::ok(UpdateProductResponse {
                 product: shown(product)?,
                 ..UpdateProductResponse::default()
@@ -200,8 +199,8 @@ impl ProductService for Service {
     ) -> ServiceResult<UpdateStockResponse> {
         let asked = request.to_owned_message();
         let change = |caller: SignedIn, request: Request| async move {
-            let id = message::product_id(&asked.product_id, "product_id")?;
-            let product = self.stock.change(&caller, &request, id, message::stock_change(&asked)?).await?;
+            let (id, change) = message::stock_change(&asked)?;
+            let product = self.stock.change(&caller, &request, id, change).await?;
             Ok(Reply::ok(UpdateStockResponse { product: shown(product)?, ..UpdateStockResponse::default() }))
         };
         self.write(&context, change).await
@@ -214,8 +213,8 @@ impl ProductService for Service {
     ) -> ServiceResult<DeleteProductResponse> {
         let DeleteProductRequest { id, .. } = request.to_owned_message();
         let delete = |caller: SignedIn, request: Request| async move {
-            self.delete.delete(&caller, &request, message::product_id(&id, "id")?).await?;
-            Ok(Reply::ok(DeleteProductResponse::default()))
+            let answer = || Reply::ok(DeleteProductResponse::default());
+            self.delete.delete(&caller, &request, message::product_id(&id, "id")?, answer).await
         };
         self.write(&context, delete).await
     }

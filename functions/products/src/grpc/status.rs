@@ -1,4 +1,4 @@
-//! How an error is told over gRPC: what REST answers, as a status with details
+//! How an error is reported over gRPC: what REST answers, as a status with details
 //! (<https://google.aip.dev/193>).
 
 use buffa::MessageField;
@@ -51,15 +51,16 @@ fn detailed(error: &Error) -> ConnectError {
 
 /// The code that stands for what REST answers.
 fn code(error: &Error) -> ErrorCode {
+    if let Error::IdempotencyInProgress = error {
+        return ErrorCode::Aborted;
+    }
     match error.row().status {
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ErrorCode::InvalidArgument,
         StatusCode::UNAUTHORIZED => ErrorCode::Unauthenticated,
         StatusCode::FORBIDDEN => ErrorCode::PermissionDenied,
         StatusCode::NOT_FOUND => ErrorCode::NotFound,
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::Unimplemented,
-        // Another try, at once or from a new reading, may go through.
         StatusCode::PRECONDITION_FAILED => ErrorCode::Aborted,
-        StatusCode::CONFLICT if error.header().is_some() => ErrorCode::Aborted,
         StatusCode::CONFLICT => ErrorCode::FailedPrecondition,
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => ErrorCode::ResourceExhausted,
         StatusCode::SERVICE_UNAVAILABLE => ErrorCode::Unavailable,
