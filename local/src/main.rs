@@ -63,8 +63,11 @@ enum Command {
         #[arg(long, env = "ARCANA_PORT", default_value_t = 3000)]
         port: u16,
     },
-    /// Print the API's `OpenAPI` document, which is kept in docs/openapi.json
-    Openapi,
+    /// Print the API's `OpenAPI` document, or write it where it is kept: docs/openapi.json
+    Openapi {
+        /// Where to
+        file: Option<PathBuf>,
+    },
     /// Fill the catalogue of the running bundle
     Seed {
         /// With how many products
@@ -92,7 +95,7 @@ async fn main() -> ExitCode {
     show_logs(arguments.verbose);
     let ended = match arguments.command {
         Some(Command::Smoke { bundle }) => local::smoke::run(&bundle).await,
-        Some(Command::Openapi) => print_document(),
+        Some(Command::Openapi { file }) => write_document(file),
         Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
         Some(Command::Seed { count, aws_port }) => local::seed::run(aws_port, count).await,
         None => serve(arguments).await,
@@ -112,9 +115,14 @@ async fn grant_role(email: &str, role: &str, port: u16) -> Result<(), Box<dyn st
     Ok(())
 }
 
-fn print_document() -> Result<(), Box<dyn std::error::Error>> {
+fn write_document(file: Option<PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
     let template = Template::read(&local::bundle::default_template(), &BTreeMap::new())?;
-    print!("{}", local::openapi::text_of(&local::openapi::document(&template)));
+    let text = local::openapi::text_of(&local::openapi::document(&template));
+    match file {
+        // Not by the shell, which would empty the file before the program that holds it is built.
+        Some(file) => std::fs::write(file, text)?,
+        None => print!("{text}"),
+    }
     Ok(())
 }
 

@@ -234,7 +234,7 @@ impl Error {
             Self::IdempotencyInProgress => {
                 "A request with this Idempotency-Key is still under way. Try again in a moment".to_owned()
             }
-            Self::PreconditionFailed => "It has changed: read it again, and send its new ETag".to_owned(),
+            Self::PreconditionFailed => "It has changed meanwhile: read it again first".to_owned(),
             Self::LastAdmin => "The last active admin cannot be demoted, suspended or deleted".to_owned(),
             Self::NotFound(what) => format!("{what} not found"),
             Self::MethodNotAllowed(allow) => format!("This path allows {allow}"),

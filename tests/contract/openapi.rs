@@ -35,7 +35,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 fn the_document_that_is_kept_is_todays() {
     let kept = std::fs::read_to_string(root().join("docs/openapi.json")).unwrap_or_default();
     let fresh = kept == text_of(&current());
-    assert!(fresh, "docs/openapi.json is stale: run: cargo run -- openapi > docs/openapi.json");
+    assert!(fresh, "docs/openapi.json is stale: run: cargo run -- openapi docs/openapi.json");
 }
 
 #[test]
@@ -69,6 +69,19 @@ fn every_route_is_in_the_document_with_whom_the_template_lets_in() {
     let unknown = operations(&document).into_iter().filter(|(key, _)| !routes.contains(key));
     faults.extend(unknown.map(|(key, _)| format!("{key} is in the document, but no route")));
     hold(faults);
+}
+
+#[test]
+fn every_method_of_grpc_is_in_the_document() {
+    let proto = root().join("functions/products/proto/arcana/product/v1/product_service.proto");
+    let proto = std::fs::read_to_string(proto).unwrap();
+    let operation = &current()["paths"]["/arcana.product.v1.ProductService/{method}"]["post"];
+    let said = operation["description"].as_str().unwrap();
+    let methods: Vec<&str> =
+        proto.lines().filter_map(|line| line.trim().strip_prefix("rpc ")?.split('(').next()).collect();
+    assert!(methods.len() > 6, "{methods:?}");
+    let missing = methods.into_iter().filter(|method| !said.contains(&format!("`{method}`")));
+    hold(missing.map(|method| format!("{method} is not in what describe says of products-grpc")).collect());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 
@@ -13,7 +14,9 @@ const PASSWORD = "Analytical-Engine-1843";
  * it is, tokens for it, and how to stop it.
  */
 export async function start() {
-  const program = process.env.ARCANA_PROGRAM ?? `${ROOT}target/debug/local`;
+  const target = process.env.CARGO_TARGET_DIR ?? `${ROOT}target`;
+  const program = process.env.ARCANA_PROGRAM ?? `${target}/debug/local`;
+  if (!existsSync(program)) throw new Error(`there is no ${program}: cargo build makes it, ARCANA_PROGRAM says where it is`);
   const binaries = process.env.ARCANA_BUNDLE ? ["--bundle", process.env.ARCANA_BUNDLE] : [];
   const child = spawn(program, ["--memory", "--port", "0", "--aws-port", "0", ...binaries], {
     cwd: ROOT,

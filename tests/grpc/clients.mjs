@@ -21,6 +21,8 @@ const SERVICE = "arcana.product.v1.ProductService";
 const descriptors = execFileSync(BUF, ["build", PROTO, "-o", "-#format=binpb"]);
 const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptors));
 const service = registry.getService(SERVICE);
+/** The names of the service's methods. */
+export const METHODS = service.methods.map(({ name }) => name);
 const methods = new Map(service.methods.map((method) => [method.name, method]));
 
 /** What a call was refused with: a status code by its name in SCREAMING_SNAKE_CASE, and its details. */

@@ -3,7 +3,7 @@
 use buffa::{EnumValue, Inline, MessageField};
 use buffa_types::google::protobuf::Timestamp;
 use shared::id::ProductId;
-use shared::input::{Fault, Input, Source, Texts};
+use shared::input::{Fault, Input, Place, Source, Texts};
 use shared::money::Money;
 use shared::products::{self, Status};
 use shared::{Error, Result, time};
@@ -50,6 +50,17 @@ fn both<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
         }
         (Err(error), _) | (_, Err(error)) => Err(error),
     }
+}
+
+/// The same error, with the faults of the field `name` at `path`.
+fn renamed(error: Error, name: &str, path: &str) -> Error {
+    let Error::Validation(mut faults) = error else { return error };
+    for fault in &mut faults {
+        if fault.place == Place::Parameter(name.to_owned()) {
+            fault.place = Place::Parameter(path.to_owned());
+        }
+    }
+    Error::Validation(faults)
 }
 
 /// A price, taken apart into what REST calls its fields.
@@ -113,6 +124,8 @@ pub(super) fn search(request: SearchProductsRequest) -> Result<search::Parameter
         }
         _ => Ok(()),
     };
+    // Which of the two names it.
+    let named = if min.currency.is_some() { "min_price.currency_code" } else { "max_price.currency_code" };
     let parameters = read([
         ("q", text(q)),
         ("category", category),
@@ -121,6 +134,7 @@ pub(super) fn search(request: SearchProductsRequest) -> Result<search::Parameter
         ("price_currency", min.currency.or(max.currency)),
         ("limit", number(limit)),
     ]);
+    let parameters = parameters.map_err(|error| renamed(error, "price_currency", named));
     let (parameters, _) = both(parameters, both(both(min.sound, max.sound), same))?;
     Ok(parameters)
 }

@@ -32,7 +32,11 @@ fn detailed(error: &Error) -> ConnectError {
         metadata: known.collect(),
         ..ErrorInfo::default()
     };
-    let mut status = ConnectError::new(code(error), error.detail())
+    let message = match members.errors {
+        Some(many) if many.len() > 1 => format!("{} faults: see google.rpc.BadRequest", many.len()),
+        _ => error.detail(),
+    };
+    let mut status = ConnectError::new(code(error), message)
         .with_detail(ErrorDetail::from_message("google.rpc.ErrorInfo", &info));
     if let Some(errors) = members.errors {
         let field_violations = errors.iter().map(violation).collect();
@@ -84,7 +88,6 @@ fn in_message(error: &FieldError) -> FieldError {
     let path = match name.trim_start_matches('/') {
         "quantityChange" => "quantity_change",
         "currency" => "price.currency_code",
-        "price_currency" => "min_price.currency_code",
         same => same,
     };
     FieldError { place: Place::Parameter(path.to_owned()), ..error.clone() }
@@ -128,7 +131,6 @@ mod tests {
         for (name, path) in [
             ("quantityChange", "quantity_change"),
             ("currency", "price.currency_code"),
-            ("price_currency", "min_price.currency_code"),
             ("min_price", "min_price"),
         ] {
             let error = Fault::invalid("OUT_OF_RANGE", "is too much").at(name);
