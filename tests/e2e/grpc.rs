@@ -157,9 +157,38 @@ async fn what_is_no_method_or_no_protocol_is_said_to_be_unknown() {
         assert_eq!(answer.status, 400, "{body:.20}: {}", answer.body);
         assert_eq!(answer.json()["code"], "invalid_argument", "{body:.20}");
     }
+    let search = json!({"q": "x", "minPrice": ["EUR", "1", 0]});
+    assert_eq!(call(&app, None, "SearchProducts", &search).await.json()["code"], "invalid_argument");
+    let answer = app.post_bytes(&format!("{SERVICE}/CreateProduct"), "{").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (401, &json!("unauthenticated")));
+    let answer = app
+        .send(app.request(Method::POST, &path).header("content-type", "Application/JSON").body("{}"))
+        .await;
+    assert_eq!(answer.json()["code"], "invalid_argument", "{}", answer.body);
+    let request = app.request(Method::POST, &path).header("content-encoding", "br").json(&json!({}));
+    assert_eq!(app.send(request).await.status, 415);
     assert_eq!(app.get(&path).await.problem(405, "METHOD_NOT_ALLOWED")["code"], "METHOD_NOT_ALLOWED");
     app.post(&format!("{SERVICE}/Get/Product"), &json!({})).await.problem(404, "NOT_FOUND");
     app.post("/arcana.product.v1.Other/GetProduct", &json!({})).await.problem(404, "NOT_FOUND");
+}
+
+/// The decoder repeats what it was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_bad_message_is_short() {
+    let app = TestApp::start().await;
+    let long = "\"".repeat(1_500_000);
+    for message in [json!({"status": long}), json!({long.clone(): 1}), json!({"page": long}), json!([long])] {
+        let zipped = gzip(message.to_string().as_bytes());
+        let request =
+            app.request(Method::POST, &format!("{SERVICE}/ListProducts")).header("content-encoding", "gzip");
+        let answer = app.send(request.header(CONTENT_TYPE, "application/json").body(zipped.clone())).await;
+        assert_eq!(answer.status, 400, "{:.200}", answer.body);
+        assert!(answer.body.len() < 2_000, "{} bytes", answer.body.len());
+        let headers = [("content-type", "application/grpc-web+json"), GZIP];
+        let (status, said) = web(&app, "ListProducts", &headers, frame(1, &zipped)).await;
+        assert_eq!(status, INVALID_ARGUMENT);
+        assert!(said.len() < 2_000, "{} bytes", said.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +205,7 @@ async fn a_deadline_is_kept() {
     }
     let request = app.request(Method::POST, &format!("{SERVICE}/ListProducts")).json(&json!({}));
     let answer = app.send(request.header("connect-timeout-ms", "0")).await;
-    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (504, &json!("deadline_exceeded")));
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (408, &json!("deadline_exceeded")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,9 +18,12 @@ use shared::{Error, Function, Init, Request, Response, Result};
 use tower::ServiceExt as _;
 
 use self::framing::Framing;
+use self::malformed::Malformed;
+use self::service::Service;
 use crate::proto::arcana::product::v1::{PRODUCT_SERVICE_SERVICE_NAME, ProductServiceExt as _};
 
 mod framing;
+mod malformed;
 mod message;
 mod reply;
 mod service;
@@ -82,18 +85,21 @@ impl Endpoint for Grpc {
     }
 
     fn init(init: &mut Init) -> Self {
-        let router = Arc::new(service::Service::init(init)).register(Router::new());
+        let service = Arc::new(Service::init(init));
+        let router = Arc::clone(&service).register(Router::new());
         let limits = Limits::default()
             .with_max_request_body_size(MAX_MESSAGE + HEADER_SIZE)
             .with_max_message_size(MAX_MESSAGE);
-        Self(ConnectRpcService::new(router).with_limits(limits))
+        Self(ConnectRpcService::new(router).with_limits(limits).with_interceptor(Malformed(service)))
     }
 
     async fn handle(&self, _: ByMethod, request: &Request) -> Result<Response> {
-        let framing = Framing::of(request.headers());
-        let answer = match self.call(request, framing) {
+        let mut headers = request.headers().clone();
+        framing::fold_case(&mut headers);
+        let framing = Framing::of(&headers);
+        let answer = match self.call(request, headers.clone(), framing) {
             Ok(call) => self.0.clone().oneshot(call).await.unwrap_or_else(|never| match never {}),
-            Err(refusal) => refusal.into_http_response(request.headers()),
+            Err(refusal) => refusal.into_http_response(&headers),
         };
         framing.response(answer).await
     }
@@ -112,12 +118,16 @@ impl Endpoint for Grpc {
 
 impl Grpc {
     /// The call that a request holds.
-    fn call(&self, request: &Request, framing: Framing) -> Result<http::Request<Full<Bytes>>, ConnectError> {
-        let mut headers = request.headers().clone();
+    fn call(
+        &self,
+        request: &Request,
+        mut headers: HeaderMap,
+        framing: Framing,
+    ) -> Result<http::Request<Full<Bytes>>, ConnectError> {
         let body = framing.unwrap(&mut headers, request.body())?;
         let method = request.path_parameter("method").unwrap_or_default();
         // What no method is called may be no URI either.
-        let is_name = method.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_name = method.len() <= 64 && method.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let path = format!("{PRODUCT_SERVICE_SERVICE_NAME}/{}", if is_name { &method } else { "-" });
         if self.0.dispatcher().lookup(&path).is_some_and(|method| !method.idempotent) {
             // A write that was begun comes to its end: dropped half-way, it would leave its key claimed and its caller

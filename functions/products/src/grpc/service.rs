@@ -1,6 +1,6 @@
 //! The seven methods: each reads its message, has the same work done as the endpoint of REST, and answers a message.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use buffa::{Inline, Message, MessageField};
@@ -71,6 +71,16 @@ impl Service {
         told(&request, Box::pin(self.admission.read(&request, work)).await)
     }
 
+    /// The status of a call whose message is at fault, unless its caller may not call at all.
+    pub(super) async fn malformed(&self, request: &Request, writes: bool, error: Error) -> ConnectError {
+        let admitted = if writes {
+            self.admission.read(request, |_: Admin| ready(Ok(()))).await
+        } else {
+            self.admission.read(request, |_: Visitor| ready(Ok(()))).await
+        };
+        status::of(&admitted.err().unwrap_or(error))
+    }
+
     /// Answers what `work` does for an admin, once under an `Idempotency-Key`.
     async fn write<M: Message, F>(
         &self,
@@ -87,7 +97,7 @@ impl Service {
 }
 
 /// The request that a call came in.
-fn request(context: &RequestContext) -> Result<Request, ConnectError> {
+pub(super) fn request(context: &RequestContext) -> Result<Request, ConnectError> {
     let request = context.extensions().get::<Request>().cloned();
     request.ok_or_else(|| status::of(&Error::internal("a call without its request")))
 }
