@@ -64,11 +64,9 @@ impl Service {
         F: Future<Output = Result<M>> + Send,
     {
         let request = request(context)?;
-        let work = |caller: Visitor| {
-            let work = work(View::of(&caller));
-            async { work.await.map(Reply::ok) }
-        };
-        told(&request, Box::pin(self.admission.read(&request, work)).await)
+        let work = |caller: Visitor| work(View::of(&caller));
+        let message = Box::pin(self.admission.read(&request, work)).await;
+        message.map_err(|error| told(&request, &error)).and_then(connectrpc::Response::ok)
     }
 
     /// The status of a call whose message is at fault, unless its caller may not call at all.
@@ -78,7 +76,7 @@ impl Service {
         } else {
             self.admission.read(request, |_: Visitor| ready(Ok(()))).await
         };
-        status::of(&admitted.err().unwrap_or(error))
+        told(request, &admitted.err().unwrap_or(error))
     }
 
     /// Answers what `work` does for an admin, once under an `Idempotency-Key`.
@@ -92,7 +90,8 @@ impl Service {
     {
         let request = request(context)?;
         let work = |Admin(caller): Admin| work(caller, request.clone());
-        told(&request, Box::pin(self.admission.write(&request, work)).await)
+        let reply = Box::pin(self.admission.write(&request, work)).await;
+        reply.map_err(|error| told(&request, &error)).and_then(|Reply(answer)| answer)
     }
 }
 
@@ -102,17 +101,12 @@ pub(super) fn request(context: &RequestContext) -> Result<Request, ConnectError>
     request.ok_or_else(|| status::of(&Error::internal("a call without its request")))
 }
 
-/// The answer, or the status of the error, which is logged if it is ours.
-fn told<M>(request: &Request, reply: Result<Reply<M>>) -> ServiceResult<M> {
-    reply.map_or_else(
-        |error| {
-            if error.row().status.is_server_error() {
-                error.log(FUNCTION.name, &request.origin().request_id);
-            }
-            Err(status::of(&error))
-        },
-        |Reply(answer)| answer,
-    )
+/// The status of an error, which is logged if it is ours.
+fn told(request: &Request, error: &Error) -> ConnectError {
+    if error.row().status.is_server_error() {
+        error.log(FUNCTION.name, &request.origin().request_id);
+    }
+    status::of(error)
 }
 
 fn shown(product: Product) -> Result<MessageField<proto::Product, Inline<proto::Product>>> {
