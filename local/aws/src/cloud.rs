@@ -13,7 +13,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State as Shared};
 use axum::response::Response;
 use http::{StatusCode, header};
-use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -22,8 +21,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tower::ServiceExt as _;
 
+use crate::s3::Buckets;
 use crate::sqs::{NewMessage, Sqs};
 use crate::{AwsError, Clock, Deliver, EventBridge, Mailbox, Protocol, Reply, SecretsManager, Store};
 
@@ -72,9 +71,9 @@ struct Services {
     database: dynoxide::Database,
     dynamodb: SocketAddr,
     http: Client<HttpConnector, Body>,
-    s3: s3s::service::S3Service,
+    s3: Buckets,
     sqs: Sqs,
-    bus: EventBridge,
+    bus: Arc<EventBridge>,
     secrets: SecretsManager,
     mail: Mailbox,
     written: Notify,
@@ -114,10 +113,11 @@ impl Cloud {
         remember_clock(&store, &clock).map_err(StartError::at("the clock"))?;
         // Who received a message before this start is gone with the process that it ran in.
         sqs.release_in_flight().map_err(StartError::at("SQS"))?;
+        let bus = EventBridge::new(store.clone(), clock.clone(), to_queues(sqs.clone()));
+        let bus = Arc::new(bus.map_err(StartError::at("EventBridge"))?);
         let services = Arc::new(Services {
-            s3: s3(&objects)?,
-            bus: EventBridge::new(store.clone(), clock.clone(), to_queues(sqs.clone()))
-                .map_err(StartError::at("EventBridge"))?,
+            s3: Buckets::new(&objects, store.clone(), Arc::clone(&bus)).map_err(StartError::at("S3"))?,
+            bus,
             secrets: SecretsManager::new(store.clone(), clock.clone())
                 .map_err(StartError::at("Secrets Manager"))?,
             mail: Mailbox::new(store.clone(), clock.clone()).map_err(StartError::at("SES"))?,
@@ -286,15 +286,6 @@ fn to_queues(sqs: Sqs) -> Deliver {
     })
 }
 
-/// S3 over a directory. Whoever has credentials of this cloud may do everything.
-fn s3(objects: &Path) -> Result<s3s::service::S3Service, StartError> {
-    let files =
-        s3s_fs::FileSystem::new(objects).map_err(|error| StartError::at("S3")(format!("{error:?}")))?;
-    let mut builder = s3s::service::S3ServiceBuilder::new(files);
-    builder.set_auth(s3s::auth::SimpleAuth::from_single(crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY));
-    Ok(builder.build())
-}
-
 /// Finds the service that a request is for, as its protocol tells.
 async fn dispatch(Shared(services): Shared<Arc<Services>>, request: Request) -> Response {
     let target =
@@ -386,10 +377,14 @@ impl Services {
     }
 
     async fn object(&self, request: Request) -> Response {
-        match self.s3.clone().oneshot(request).await {
-            Ok(response) => response.map(|body| Body::new(body.map_err(axum::Error::new))),
+        match self.s3.answer(request).await {
+            Ok(response) => {
+                // Queues that were told of an object hear it now that it is committed.
+                self.sqs.wake();
+                response
+            }
             Err(error) => {
-                let mut response = Protocol::Json10.respond(unavailable("S3", format!("{error:?}")));
+                let mut response = Protocol::Json10.respond(unavailable("S3", error));
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
             }

@@ -26,6 +26,7 @@ pub mod mail;
 mod page;
 pub mod pattern;
 mod protocol;
+mod s3;
 pub mod schedule;
 pub mod secrets;
 pub mod sqs;

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{
     TimeToLiveSpecification,
 };
 use aws_sdk_eventbridge::types::{DeadLetterConfig, RetryPolicy, Target};
+use aws_sdk_s3::types::{CorsConfiguration, CorsRule, EventBridgeConfiguration, NotificationConfiguration};
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -30,7 +31,7 @@ impl Deployment<'_> {
             "AWS::SQS::Queue" => self.queue(id, properties).await,
             "AWS::Events::EventBus" => self.bus(id, properties).await,
             "AWS::Events::Rule" => self.rule(id, properties).await,
-            "AWS::S3::Bucket" => self.bucket(id).await,
+            "AWS::S3::Bucket" => self.bucket(id, properties).await,
             "AWS::SecretsManager::Secret" => self.secret(id).await,
             "AWS::Serverless::HttpApi" => {
                 self.stack.cors = Cors::read(&properties["CorsConfiguration"]);
@@ -180,7 +181,7 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    async fn bucket(&mut self, id: &str) -> Result<(), Unresolved> {
+    async fn bucket(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
         // Names of buckets are in lower case.
         let name = format!("{}-{}", super::STACK, id.to_lowercase());
         let created = self.aws.s3().create_bucket().bucket(&name).send().await;
@@ -188,6 +189,19 @@ impl Deployment<'_> {
             && !matches!(code(&error), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists"))
         {
             return Err(refused(error));
+        }
+        let rules = &properties["CorsConfiguration"]["CorsRules"];
+        if !rules.is_null() {
+            let rules = CorsConfiguration::builder().set_cors_rules(Some(each(rules, cors_rule)?));
+            let put = self.aws.s3().put_bucket_cors().bucket(&name);
+            put.cors_configuration(rules.build().map_err(invalid)?).send().await.map_err(refused)?;
+        }
+        let told = &properties["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"];
+        if told == true {
+            let told = EventBridgeConfiguration::builder().build();
+            let told = NotificationConfiguration::builder().event_bridge_configuration(told).build();
+            let put = self.aws.s3().put_bucket_notification_configuration().bucket(&name);
+            put.notification_configuration(told).send().await.map_err(refused)?;
         }
         self.scope.define(id, &name, &[("Arn", &format!("arn:aws:s3:::{name}"))]);
         Ok(())
@@ -205,6 +219,22 @@ impl Deployment<'_> {
         self.scope.define(id, &arn.unwrap_or_default(), &[]);
         Ok(())
     }
+}
+
+/// A rule of a bucket's CORS.
+fn cors_rule(rule: &Value) -> Result<CorsRule, Unresolved> {
+    let list = |name: &str| {
+        let values = rule[name].as_array().into_iter().flatten();
+        Some(values.map(text).collect::<Vec<_>>()).filter(|values| !values.is_empty())
+    };
+    CorsRule::builder()
+        .set_allowed_origins(list("AllowedOrigins"))
+        .set_allowed_methods(list("AllowedMethods"))
+        .set_allowed_headers(list("AllowedHeaders"))
+        .set_expose_headers(list("ExposedHeaders"))
+        .set_max_age_seconds(rule["MaxAge"].as_i64().and_then(|seconds| i32::try_from(seconds).ok()))
+        .build()
+        .map_err(invalid)
 }
 
 /// Whether an existing table has the keys, indexes and stream that the template says.

@@ -58,8 +58,20 @@ impl EventBridge {
         Ok(json!({"FailedEntryCount": failed, "Entries": results}))
     }
 
+    /// Puts an event of one of this cloud's own services on the default bus.
+    pub(crate) fn tell(&self, entry: &Entry) -> Result<(), AwsError> {
+        let event = event_of(entry, self.clock.now_ms() / 1000)
+            .map_err(|(code, text)| AwsError::client(code, text))?;
+        self.store.transaction(|tx| self.publish(tx, bus_name(None), &event, &[]))
+    }
+
     fn accept(&self, tx: &Transaction<'_>, entry: &Entry) -> Reply {
-        match event_of(entry, self.clock.now_ms() / 1000) {
+        let event = if entry.source.as_ref().is_some_and(|source| source.starts_with("aws.")) {
+            Err(("NotAuthorizedForSourceException", "Not authorized for the source.".to_owned()))
+        } else {
+            event_of(entry, self.clock.now_ms() / 1000)
+        };
+        match event {
             Ok(event) => {
                 self.publish(tx, bus_name(entry.event_bus_name.as_deref()), &event, &[])?;
                 Ok(json!({"EventId": event["id"]}))
@@ -125,9 +137,6 @@ fn event_of(entry: &Entry, now_s: i64) -> Result<Value, Refusal> {
     let source = required("Source", entry.source.as_deref())?;
     let detail_type = required("DetailType", entry.detail_type.as_deref())?;
     let detail = required("Detail", entry.detail.as_deref())?;
-    if source.starts_with("aws.") {
-        return Err(("NotAuthorizedForSourceException", "Not authorized for the source.".to_owned()));
-    }
     let detail = serde_json::from_str(detail)
         .ok()
         .filter(Value::is_object)

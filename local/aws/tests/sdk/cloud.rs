@@ -44,7 +44,7 @@ async fn start(state: &State) -> Result<Cloud, StartError> {
 }
 
 /// Waits until `look` finds something.
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await {
@@ -56,12 +56,12 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
 }
 
 /// A cloud of the test's own.
-struct World {
-    cloud: Cloud,
+pub(crate) struct World {
+    pub(crate) cloud: Cloud,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self { cloud: start(&State::Memory).await.unwrap() }
     }
 
@@ -75,7 +75,7 @@ impl World {
         client!(self, aws_sdk_dynamodb)
     }
 
-    fn events(&self) -> aws_sdk_eventbridge::Client {
+    pub(crate) fn events(&self) -> aws_sdk_eventbridge::Client {
         client!(self, aws_sdk_eventbridge)
     }
 
@@ -91,7 +91,7 @@ impl World {
         client!(self, aws_sdk_sqs)
     }
 
-    fn s3(&self, secret: &str) -> aws_sdk_s3::Client {
+    pub(crate) fn s3(&self, secret: &str) -> aws_sdk_s3::Client {
         let config = client!(@config self, aws_sdk_s3, secret).force_path_style(true);
         aws_sdk_s3::Client::from_conf(config.build())
     }
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// Makes a queue; answers its URL.
-    async fn queue(&self, name: &str) -> String {
+    pub(crate) async fn queue(&self, name: &str) -> String {
         self.sqs().create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
     }
 
@@ -137,7 +137,7 @@ impl World {
         assert_eq!(put.failed_entry_count(), 0);
     }
 
-    async fn receive(&self, url: &str, wait_seconds: i32) -> Vec<aws_sdk_sqs::types::Message> {
+    pub(crate) async fn receive(&self, url: &str, wait_seconds: i32) -> Vec<aws_sdk_sqs::types::Message> {
         let receive = self.sqs().receive_message().queue_url(url).wait_time_seconds(wait_seconds);
         receive.message_attribute_names("All").send().await.unwrap().messages.unwrap_or_default()
     }
@@ -169,7 +169,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-fn target(queue: &str) -> aws_sdk_eventbridge::types::builders::TargetBuilder {
+pub(crate) fn target(queue: &str) -> aws_sdk_eventbridge::types::builders::TargetBuilder {
     Target::builder().id("t").arn(Sqs::arn(queue))
 }
 

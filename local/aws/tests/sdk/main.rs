@@ -4,4 +4,5 @@
 mod cloud;
 mod events;
 mod runtime_api;
+mod s3;
 mod sqs;

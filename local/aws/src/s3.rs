@@ -1,0 +1,354 @@
+//! S3: s3s over a directory, and what it lacks: events for EventBridge, CORS, and conditions that hold when two write at
+//! once.
+//!
+//! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>,
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html>)
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt as _;
+use rusqlite::{OptionalExtension as _, params};
+#[allow(clippy::wildcard_imports, reason = "some fifty names of one vocabulary")]
+use s3s::dto::*;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::Store;
+use crate::bus::{Entry, EventBridge};
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS bucket_cors (bucket TEXT PRIMARY KEY, rules TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS bucket_events (bucket TEXT PRIMARY KEY);";
+
+/// The service: whoever has credentials of this cloud may do everything.
+pub(crate) struct Buckets {
+    service: S3Service,
+    store: Store,
+}
+
+/// One rule of a bucket's CORS.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct CorsRule {
+    origins: Vec<String>,
+    methods: Vec<String>,
+    headers: Vec<String>,
+    expose: Vec<String>,
+    max_age: Option<i32>,
+}
+
+impl Buckets {
+    /// Buckets in `directory`, which tell `bus` of their objects where they are asked to.
+    pub(crate) fn new(directory: &Path, store: Store, bus: Arc<EventBridge>) -> Result<Self, String> {
+        store.migrate(TABLES).map_err(|error| error.to_string())?;
+        let files = s3s_fs::FileSystem::new(directory).map_err(|error| format!("{error:?}"))?;
+        let (root, held) = (directory.to_owned(), Mutex::default());
+        let mut builder = S3ServiceBuilder::new(Objects { files, root, held, store: store.clone(), bus });
+        builder.set_auth(s3s::auth::SimpleAuth::from_single(crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY));
+        Ok(Self { service: builder.build(), store })
+    }
+
+    /// Answers a request, or what went wrong inside.
+    pub(crate) async fn answer(&self, request: Request) -> Result<Response, String> {
+        let bucket =
+            request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let rules = self.rules(&bucket).map_err(|error| error.to_string())?;
+        if method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            return Ok(preflight(&rules, &headers));
+        }
+        let answer = self.service.clone().oneshot(request).await.map_err(|error| format!("{error:?}"))?;
+        let mut answer = answer.map(|body| Body::new(body.map_err(axum::Error::new)));
+        if let Some((rule, origin)) = rule_for(&rules, &headers, method.as_str()) {
+            rule.allow(&origin, answer.headers_mut());
+        }
+        Ok(answer)
+    }
+
+    fn rules(&self, bucket: &str) -> rusqlite::Result<Vec<CorsRule>> {
+        let rules: Option<String> = self.store.transaction(|tx| {
+            tx.query_row("SELECT rules FROM bucket_cors WHERE bucket = ?1", [bucket], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(rules.and_then(|rules| serde_json::from_str(&rules).ok()).unwrap_or_default())
+    }
+}
+
+/// Whether `pattern`, with one `*` at most, covers `text`.
+fn covers(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern.eq_ignore_ascii_case(text),
+        Some((before, after)) => {
+            let (text, before, after) =
+                (text.to_ascii_lowercase(), before.to_ascii_lowercase(), after.to_ascii_lowercase());
+            text.len() >= before.len() + after.len() && text.starts_with(&before) && text.ends_with(&after)
+        }
+    }
+}
+
+/// The first rule that lets a page of the request's origin use `method`.
+fn rule_for<'a>(rules: &'a [CorsRule], headers: &HeaderMap, method: &str) -> Option<(&'a CorsRule, String)> {
+    let origin = headers.get(header::ORIGIN)?.to_str().ok()?.to_owned();
+    let lets = |rule: &&CorsRule| {
+        rule.origins.iter().any(|pattern| covers(pattern, &origin))
+            && rule.methods.iter().any(|known| known == method)
+    };
+    rules.iter().find(lets).map(|rule| (rule, origin))
+}
+
+fn preflight(rules: &[CorsRule], headers: &HeaderMap) -> Response {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (method, asked) =
+        (text(header::ACCESS_CONTROL_REQUEST_METHOD), text(header::ACCESS_CONTROL_REQUEST_HEADERS));
+    let mut response = Response::new(Body::empty());
+    let found = rule_for(rules, headers, method).filter(|(rule, _)| {
+        let mut names = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.all(|name| rule.headers.iter().any(|pattern| covers(pattern, name)))
+    });
+    let Some((rule, origin)) = found else {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        return response;
+    };
+    rule.allow(&origin, response.headers_mut());
+    let mut put = |name: HeaderName, value: &str| {
+        if let Some(value) = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty()) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put(header::ACCESS_CONTROL_ALLOW_METHODS, &rule.methods.join(", "));
+    put(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+    put(header::ACCESS_CONTROL_MAX_AGE, &rule.max_age.map(|seconds| seconds.to_string()).unwrap_or_default());
+    response
+}
+
+impl CorsRule {
+    fn of(rule: CORSRule) -> Self {
+        Self {
+            origins: rule.allowed_origins,
+            methods: rule.allowed_methods,
+            headers: rule.allowed_headers.unwrap_or_default(),
+            expose: rule.expose_headers.unwrap_or_default(),
+            max_age: rule.max_age_seconds,
+        }
+    }
+
+    /// Lets a page of `origin` see the answer.
+    fn allow(&self, origin: &str, headers: &mut HeaderMap) {
+        let any = self.origins.iter().any(|pattern| pattern == "*");
+        let mut put = |name: HeaderName, value: &str| {
+            if let Some(value) = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty()) {
+                headers.insert(name, value);
+            }
+        };
+        put(header::ACCESS_CONTROL_ALLOW_ORIGIN, if any { "*" } else { origin });
+        put(header::ACCESS_CONTROL_EXPOSE_HEADERS, &self.expose.join(", "));
+        put(header::VARY, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
+    }
+}
+
+struct Objects {
+    files: s3s_fs::FileSystem,
+    root: PathBuf,
+    /// The keys that are being written under a condition.
+    held: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    store: Store,
+    bus: Arc<EventBridge>,
+}
+
+impl Objects {
+    /// Waits for whoever writes the same key under a condition.
+    async fn hold(&self, bucket: &str, key: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.retain(|_, lock| lock.strong_count() > 0);
+            let slot = held.entry(format!("{bucket}/{key}")).or_default();
+            slot.upgrade().unwrap_or_else(|| {
+                let lock = Arc::default();
+                *slot = Arc::downgrade(&lock);
+                lock
+            })
+        };
+        lock.lock_owned().await
+    }
+
+    /// Tells the default bus of an object, if its bucket is asked to.
+    fn tell(&self, kind: &str, bucket: &str, object: Value, reason: &str) -> S3Result<()> {
+        let asked = |tx: &rusqlite::Transaction<'_>| {
+            tx.query_row("SELECT 1 FROM bucket_events WHERE bucket = ?1", params![bucket], |_| Ok(()))
+                .optional()
+        };
+        if self.store.transaction(asked).map_err(internal)?.is_none() {
+            return Ok(());
+        }
+        let mut detail = json!({
+            "version": "0", "bucket": {"name": bucket}, "object": object, "requester": crate::ACCOUNT,
+            "request-id": uuid::Uuid::new_v4().simple().to_string(), "source-ip-address": "127.0.0.1",
+            "reason": reason,
+        });
+        if kind == "Object Deleted" {
+            detail["deletion-type"] = json!("Permanently Deleted");
+        }
+        let entry = Entry {
+            source: Some("aws.s3".to_owned()),
+            detail_type: Some(kind.to_owned()),
+            detail: Some(detail.to_string()),
+            resources: vec![format!("arn:aws:s3:::{bucket}")],
+            ..Entry::default()
+        };
+        self.bus.tell(&entry).map_err(internal)
+    }
+
+    fn created(&self, bucket: &str, key: &str, etag: Option<ETag>, reason: &str) -> S3Result<()> {
+        let size = std::fs::metadata(self.root.join(bucket).join(key)).map_err(internal)?.len();
+        let etag = etag.map(ETag::into_value).unwrap_or_default();
+        let object = json!({"key": key, "size": size, "etag": etag, "sequencer": sequencer()});
+        self.tell("Object Created", bucket, object, reason)
+    }
+}
+
+/// Grows with every event.
+fn sequencer() -> String {
+    uuid::Uuid::now_v7().simple().to_string().to_uppercase()
+}
+
+fn internal(error: impl std::fmt::Display) -> S3Error {
+    s3_error!(InternalError, "{error}")
+}
+
+/// The operations of s3s-fs as they are, and ours.
+macro_rules! operations {
+    ({ $($method:ident($input:ident) -> $output:ident;)+ } $($ours:tt)*) => {
+        #[async_trait::async_trait]
+        impl S3 for Objects {
+            $(async fn $method(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                self.files.$method(request).await
+            })+
+            $($ours)*
+        }
+    };
+}
+
+operations! {
+    {
+        create_bucket(CreateBucketInput) -> CreateBucketOutput;
+        delete_bucket(DeleteBucketInput) -> DeleteBucketOutput;
+        head_bucket(HeadBucketInput) -> HeadBucketOutput;
+        get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
+        list_buckets(ListBucketsInput) -> ListBucketsOutput;
+        get_object(GetObjectInput) -> GetObjectOutput;
+        head_object(HeadObjectInput) -> HeadObjectOutput;
+        list_objects(ListObjectsInput) -> ListObjectsOutput;
+        list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
+        create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput;
+        upload_part(UploadPartInput) -> UploadPartOutput;
+        upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput;
+        list_parts(ListPartsInput) -> ListPartsOutput;
+        abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let conditional = request.input.if_none_match.is_some() || request.input.if_match.is_some();
+        let _held = if conditional { Some(self.hold(&bucket, &key).await) } else { None };
+        let response = self.files.put_object(request).await?;
+        self.created(&bucket, &key, response.output.e_tag.clone(), "PutObject")?;
+        Ok(response)
+    }
+
+    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let response = self.files.copy_object(request).await?;
+        let etag = response.output.copy_object_result.as_ref().and_then(|result| result.e_tag.clone());
+        self.created(&bucket, &key, etag, "CopyObject")?;
+        Ok(response)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let response = self.files.complete_multipart_upload(request).await?;
+        self.created(&bucket, &key, response.output.e_tag.clone(), "CompleteMultipartUpload")?;
+        Ok(response)
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let response = self.files.delete_object(request).await?;
+        self.tell("Object Deleted", &bucket, json!({"key": key, "sequencer": sequencer()}), "DeleteObject")?;
+        Ok(response)
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let bucket = request.input.bucket.clone();
+        let response = self.files.delete_objects(request).await?;
+        for deleted in response.output.deleted.iter().flatten() {
+            let object = json!({"key": deleted.key, "sequencer": sequencer()});
+            self.tell("Object Deleted", &bucket, object, "DeleteObject")?;
+        }
+        Ok(response)
+    }
+
+    async fn put_bucket_cors(&self, request: S3Request<PutBucketCorsInput>) -> S3Result<S3Response<PutBucketCorsOutput>> {
+        let PutBucketCorsInput { bucket, cors_configuration, .. } = request.input;
+        let rules: Vec<CorsRule> = cors_configuration.cors_rules.into_iter().map(CorsRule::of).collect();
+        let rules = serde_json::to_string(&rules).map_err(internal)?;
+        self.store
+            .transaction(|tx| tx.execute("INSERT OR REPLACE INTO bucket_cors VALUES (?1, ?2)", params![bucket, rules]))
+            .map_err(internal)?;
+        Ok(S3Response::new(PutBucketCorsOutput::default()))
+    }
+
+    async fn put_bucket_notification_configuration(
+        &self,
+        request: S3Request<PutBucketNotificationConfigurationInput>,
+    ) -> S3Result<S3Response<PutBucketNotificationConfigurationOutput>> {
+        let PutBucketNotificationConfigurationInput { bucket, notification_configuration: asked, .. } = request.input;
+        let others = [
+            asked.lambda_function_configurations.is_some(),
+            asked.queue_configurations.is_some(),
+            asked.topic_configurations.is_some(),
+        ];
+        if others.contains(&true) {
+            return Err(s3_error!(NotImplemented, "only EventBridge is told of objects here"));
+        }
+        let change = match asked.event_bridge_configuration {
+            Some(_) => "INSERT OR IGNORE INTO bucket_events VALUES (?1)",
+            None => "DELETE FROM bucket_events WHERE bucket = ?1",
+        };
+        self.store.transaction(|tx| tx.execute(change, params![bucket])).map_err(internal)?;
+        Ok(S3Response::new(PutBucketNotificationConfigurationOutput::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_what_its_star_stands_for() {
+        for (pattern, text, covered) in [
+            ("*", "https://app.example.com", true),
+            ("https://*.example.com", "https://app.example.com", true),
+            ("https://*.example.com", "https://example.com", false),
+            ("https://app.example.com", "https://app.example.com", true),
+            ("https://app.example.com", "https://app.example.com.evil.org", false),
+            ("x-amz-*", "X-Amz-Checksum-Sha256", true),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(covers(pattern, text), covered, "{pattern} {text}");
+        }
+    }
+}
