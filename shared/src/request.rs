@@ -70,6 +70,11 @@ impl Request {
         self.http.path_parameters_ref().and_then(|parameters| parameters.first(name)).map(ToOwned::to_owned)
     }
 
+    /// The `{method}` in the route's path, if a method may be called so: up to 64 letters and digits.
+    pub fn method_name(&self) -> Option<String> {
+        self.path_parameter("method").filter(|name| is_method_name(name))
+    }
+
     /// Its body, as it came.
     pub fn body(&self) -> &[u8] {
         self.http.body()
@@ -164,7 +169,7 @@ impl Origin {
             correlation_id: header("x-correlation-id")
                 .filter(|id| is_correlation_id(id))
                 .map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned),
-            route: match event.path_parameters.get("method").filter(|name| is_name(name)) {
+            route: match event.path_parameters.get("method").filter(|name| is_method_name(name)) {
                 Some(method) => text(&event.route_key).replace("{method}", method),
                 None => text(&event.route_key),
             },
@@ -178,7 +183,7 @@ impl Origin {
 }
 
 /// Whether a method may be called so.
-fn is_name(method: &str) -> bool {
+fn is_method_name(method: &str) -> bool {
     (1..=64).contains(&method.len()) && method.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 

@@ -125,10 +125,9 @@ impl Grpc {
         framing: Framing,
     ) -> Result<http::Request<Full<Bytes>>, ConnectError> {
         let body = framing.unwrap(&mut headers, request.body())?;
-        let method = request.path_parameter("method").unwrap_or_default();
         // What no method is called may be no URI either.
-        let is_name = method.len() <= 64 && method.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let path = format!("{PRODUCT_SERVICE_SERVICE_NAME}/{}", if is_name { &method } else { "-" });
+        let method = request.method_name().unwrap_or_else(|| "-".to_owned());
+        let path = format!("{PRODUCT_SERVICE_SERVICE_NAME}/{method}");
         if self.0.dispatcher().lookup(&path).is_some_and(|method| !method.idempotent) {
             // A write that was begun comes to its end: dropped half-way, it would leave its key claimed and its caller
             // in doubt. Clients watch their deadlines themselves.

@@ -61,7 +61,11 @@ impl Buckets {
         let bucket =
             request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
         let (method, headers) = (request.method().clone(), request.headers().clone());
-        let rules = self.rules(&bucket).map_err(|error| error.to_string())?;
+        // No rule lets in what comes from no page.
+        let rules = match headers.get(header::ORIGIN) {
+            Some(_) => self.rules(&bucket).map_err(|error| error.to_string())?,
+            None => Vec::new(),
+        };
         if method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return Ok(preflight(&rules, &headers));
         }
@@ -117,16 +121,20 @@ fn preflight(rules: &[CorsRule], headers: &HeaderMap) -> Response {
         *response.status_mut() = StatusCode::FORBIDDEN;
         return response;
     };
-    rule.allow(&origin, response.headers_mut());
-    let mut put = |name: HeaderName, value: &str| {
-        if let Some(value) = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty()) {
-            response.headers_mut().insert(name, value);
-        }
-    };
-    put(header::ACCESS_CONTROL_ALLOW_METHODS, &rule.methods.join(", "));
-    put(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
-    put(header::ACCESS_CONTROL_MAX_AGE, &rule.max_age.map(|seconds| seconds.to_string()).unwrap_or_default());
+    let answer = response.headers_mut();
+    rule.allow(&origin, answer);
+    put(answer, header::ACCESS_CONTROL_ALLOW_METHODS, &rule.methods.join(", "));
+    put(answer, header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+    let max_age = rule.max_age.map(|seconds| seconds.to_string()).unwrap_or_default();
+    put(answer, header::ACCESS_CONTROL_MAX_AGE, &max_age);
     response
+}
+
+/// Sets a header that has something to say.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Some(value) = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty()) {
+        headers.insert(name, value);
+    }
 }
 
 impl CorsRule {
@@ -143,14 +151,9 @@ impl CorsRule {
     /// Lets a page of `origin` see the answer.
     fn allow(&self, origin: &str, headers: &mut HeaderMap) {
         let any = self.origins.iter().any(|pattern| pattern == "*");
-        let mut put = |name: HeaderName, value: &str| {
-            if let Some(value) = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty()) {
-                headers.insert(name, value);
-            }
-        };
-        put(header::ACCESS_CONTROL_ALLOW_ORIGIN, if any { "*" } else { origin });
-        put(header::ACCESS_CONTROL_EXPOSE_HEADERS, &self.expose.join(", "));
-        put(header::VARY, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
+        put(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, if any { "*" } else { origin });
+        put(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, &self.expose.join(", "));
+        put(headers, header::VARY, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
     }
 }
 
@@ -179,15 +182,17 @@ impl Objects {
         lock.lock_owned().await
     }
 
-    /// Tells the default bus of an object, if its bucket is asked to.
-    fn tell(&self, kind: &str, bucket: &str, object: Value, reason: &str) -> S3Result<()> {
+    /// Whether a bucket is asked to tell of its objects.
+    fn tells(&self, bucket: &str) -> S3Result<bool> {
         let asked = |tx: &rusqlite::Transaction<'_>| {
             tx.query_row("SELECT 1 FROM bucket_events WHERE bucket = ?1", params![bucket], |_| Ok(()))
                 .optional()
         };
-        if self.store.transaction(asked).map_err(internal)?.is_none() {
-            return Ok(());
-        }
+        Ok(self.store.transaction(asked).map_err(internal)?.is_some())
+    }
+
+    /// Tells the default bus of an object.
+    fn tell(&self, kind: &str, bucket: &str, object: Value, reason: &str) -> S3Result<()> {
         let mut detail = json!({
             "version": "0", "bucket": {"name": bucket}, "object": object, "requester": crate::ACCOUNT,
             "request-id": uuid::Uuid::new_v4().simple().to_string(), "source-ip-address": "127.0.0.1",
@@ -207,10 +212,23 @@ impl Objects {
     }
 
     fn created(&self, bucket: &str, key: &str, etag: Option<ETag>, reason: &str) -> S3Result<()> {
+        if !self.tells(bucket)? {
+            return Ok(());
+        }
         let size = std::fs::metadata(self.root.join(bucket).join(key)).map_err(internal)?.len();
         let etag = etag.map(ETag::into_value).unwrap_or_default();
         let object = json!({"key": key, "size": size, "etag": etag, "sequencer": sequencer()});
         self.tell("Object Created", bucket, object, reason)
+    }
+
+    fn deleted<'a>(&self, bucket: &str, keys: impl IntoIterator<Item = &'a str>) -> S3Result<()> {
+        if !self.tells(bucket)? {
+            return Ok(());
+        }
+        keys.into_iter().try_for_each(|key| {
+            let object = json!({"key": key, "sequencer": sequencer()});
+            self.tell("Object Deleted", bucket, object, "DeleteObject")
+        })
     }
 }
 
@@ -284,7 +302,7 @@ operations! {
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let response = self.files.delete_object(request).await?;
-        self.tell("Object Deleted", &bucket, json!({"key": key, "sequencer": sequencer()}), "DeleteObject")?;
+        self.deleted(&bucket, [key.as_str()])?;
         Ok(response)
     }
 
@@ -294,10 +312,8 @@ operations! {
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let bucket = request.input.bucket.clone();
         let response = self.files.delete_objects(request).await?;
-        for deleted in response.output.deleted.iter().flatten() {
-            let object = json!({"key": deleted.key, "sequencer": sequencer()});
-            self.tell("Object Deleted", &bucket, object, "DeleteObject")?;
-        }
+        let deleted = response.output.deleted.iter().flatten();
+        self.deleted(&bucket, deleted.filter_map(|object| object.key.as_deref()))?;
         Ok(response)
     }
 

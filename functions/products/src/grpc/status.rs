@@ -14,12 +14,11 @@ use crate::proto::google::rpc::{BadRequest, ErrorInfo, RetryInfo};
 
 /// The status of an error, with `ErrorInfo`, and with `BadRequest` and `RetryInfo` where they apply.
 pub(super) fn of(error: &Error) -> ConnectError {
-    let error = &match error {
-        Error::Validation(errors) => Error::Validation(errors.iter().map(in_message).collect()),
-        Error::InvalidType(errors) => Error::InvalidType(errors.iter().map(in_message).collect()),
-        other => return detailed(other),
-    };
-    detailed(error)
+    match error {
+        Error::Validation(errors) => detailed(&Error::Validation(errors.iter().map(in_message).collect())),
+        // A message's fields are texts: none is of a wrong type.
+        other => detailed(other),
+    }
 }
 
 fn detailed(error: &Error) -> ConnectError {
