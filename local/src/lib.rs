@@ -40,6 +40,7 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
     [
         auth::FUNCTIONS,
         events::FUNCTIONS,
+        files::FUNCTIONS,
         jobs::FUNCTIONS,
         ops::FUNCTIONS,
         products::FUNCTIONS,

@@ -24,10 +24,11 @@ mod answers;
 const ABOUT: &str = include_str!("openapi/about.md");
 
 /// What each domain is about, in the order in which they are read.
-const DOMAINS: [(&str, &str); 4] = [
+const DOMAINS: [(&str, &str); 5] = [
     ("auth", "Accounts, sessions and tokens"),
     ("users", "The accounts, for admins"),
     ("products", "The catalogue"),
+    ("files", "Uploads"),
     ("ops", "Health, and what the API says of itself"),
 ];
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 use futures_util::stream::{self, TryStreamExt as _};
+use serde::de::DeserializeOwned;
 
 use crate::transaction::{Item, TRIES, pause_before};
 use crate::{Error, Result};
@@ -38,6 +39,21 @@ pub async fn get(
         }
     }
     Err(Error::unavailable("DynamoDB left a part of a batch unread at every try"))
+}
+
+/// Reads the items of `table` that `keys` name, at most 100, strongly consistent, in no order; one that is not there is
+/// left out.
+pub async fn get_all<T: DeserializeOwned>(
+    client: &Client,
+    table: &str,
+    keys: impl IntoIterator<Item = Item>,
+) -> Result<Vec<T>> {
+    let wanted: Vec<Item> = keys.into_iter().collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let items = get(client, [(table.to_owned(), self::keys(wanted, true)?)]).await?.remove(table);
+    serde_dynamo::from_items(items.unwrap_or_default()).map_err(Error::internal)
 }
 
 /// Items of one `BatchWriteItem` call at most

@@ -39,6 +39,21 @@ impl Counters {
         Step::update(&self.table, key(id), "ADD #total :change", condition)
     }
 
+    /// Adds to a counter as part of a transaction, unless it would then be more than `most`.
+    pub fn add_up_to(&self, id: &str, change: i64, most: i64) -> Step {
+        // A counter that is not there has none.
+        let room = most - change;
+        let fits = if room < 0 { "#total <= :room" } else { "attribute_not_exists(#total) OR #total <= :room" };
+        let condition = Condition::new(fits).name("#total", "total").number(":room", room);
+        Step::update(&self.table, key(id), "ADD #total :change", condition.number(":change", change))
+    }
+
+    /// Removes a counter that counts none, or is not there, as part of a transaction.
+    pub fn remove_none(&self, id: &str) -> Step {
+        let condition = Condition::new("attribute_not_exists(#total) OR #total = :none");
+        Step::delete(&self.table, key(id), condition.name("#total", "total").number(":none", 0))
+    }
+
     /// The sum of `counters`, read in one round trip.
     pub async fn sum(&self, counters: impl IntoIterator<Item = String>) -> Result<i64> {
         let keys = batch::keys(counters.into_iter().map(|id| key(&id)).collect(), true)?;

@@ -9,7 +9,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::input::{FieldError, Place};
+use crate::input::{FieldError, Place, Told};
 
 /// The result of anything that a function does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -65,6 +65,14 @@ pub enum Error {
         available: i64,
         /// How much was to be taken.
         requested: i64,
+    },
+    /// A user's files would be more, or larger, than they may be together.
+    #[error("over the quota of {bytes} bytes or {files} files")]
+    QuotaExceeded {
+        /// How many bytes they may have.
+        bytes: i64,
+        /// How many they may be.
+        files: i64,
     },
     /// The `Idempotency-Key` has been used for another request.
     #[error("idempotency key reused")]
@@ -125,6 +133,7 @@ pub struct Row {
 
 /// The members of a problem document that only some errors have.
 #[derive(Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Members<'a> {
     /// Every field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,6 +147,35 @@ pub struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     pub requested: Option<i64>,
+    /// The extension of a file of a kind that is not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub extension: Option<&'a str>,
+    /// How large a file may be, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub max_size: Option<i64>,
+    /// How large it was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub actual_size: Option<i64>,
+}
+
+impl<'a> Members<'a> {
+    /// Those of invalid fields.
+    fn of(errors: &'a [FieldError]) -> Self {
+        let mut members = Self { errors: Some(errors), ..Self::default() };
+        for error in errors {
+            match &error.told {
+                Some(Told::Extension(extension)) => members.extension = Some(extension),
+                Some(Told::Size { max, actual }) => {
+                    (members.max_size, members.actual_size) = (Some(*max), Some(*actual));
+                }
+                None => {}
+            }
+        }
+        members
+    }
 }
 
 impl Error {
@@ -182,6 +220,7 @@ impl Error {
             Self::WrongPassword => (400, "INVALID_CREDENTIALS", "The password is not right"),
             Self::InvalidOneTimeToken => (400, "INVALID_TOKEN", "The link is not valid"),
             Self::InsufficientStock { .. } => (409, "INSUFFICIENT_STOCK", "There is not enough in stock"),
+            Self::QuotaExceeded { .. } => (422, "QUOTA_EXCEEDED", "There is no room for the file"),
             Self::IdempotencyKeyReused => {
                 (422, "IDEMPOTENCY_KEY_REUSED", "The idempotency key belongs to another request")
             }
@@ -228,6 +267,9 @@ impl Error {
             Self::InsufficientStock { available, .. } => {
                 format!("Insufficient stock. Available: {available}")
             }
+            Self::QuotaExceeded { bytes, files } => {
+                format!("Quota exceeded: all files together may be {bytes} bytes and {files} files")
+            }
             Self::IdempotencyKeyReused => {
                 "This Idempotency-Key was sent with another body. Use a new one for a new request".to_owned()
             }
@@ -252,9 +294,7 @@ impl Error {
     /// The members that this error adds to its problem document.
     pub fn members(&self) -> Members<'_> {
         match self {
-            Self::InvalidType(errors) | Self::Validation(errors) => {
-                Members { errors: Some(errors), ..Members::default() }
-            }
+            Self::InvalidType(errors) | Self::Validation(errors) => Members::of(errors),
             Self::InsufficientStock { available, requested } => {
                 Members { available: Some(*available), requested: Some(*requested), ..Members::default() }
             }
@@ -286,6 +326,7 @@ impl Error {
             | Self::EmailAlreadyRegistered
             | Self::LastAdmin
             | Self::InsufficientStock { .. }
+            | Self::QuotaExceeded { .. }
             | Self::IdempotencyKeyReused
             | Self::PreconditionFailed
             | Self::PayloadTooLarge(_)
@@ -297,6 +338,8 @@ impl Error {
 
 fn summary(errors: &[FieldError], what: &str) -> String {
     match errors {
+        // It says all by itself.
+        [FieldError { told: Some(_), detail, .. }] => detail.clone().into_owned(),
         [FieldError { place: Place::Pointer(name) | Place::Parameter(name), detail, .. }] => {
             format!("One field {what}: {name:?} {detail}")
         }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::email::Email;
 use crate::function::{Label, Message};
-use crate::id::{ProductId, SessionId, UserId, derived};
+use crate::id::{FileId, ProductId, SessionId, UserId, derived};
 use crate::time::Timestamp;
 use crate::users::{Role, Status};
 use crate::{Error, Result};
@@ -148,11 +148,27 @@ pub enum Fact {
         /// How many are left.
         stock: i64,
     },
+    /// A file was looked at and taken.
+    #[serde(rename = "file.uploaded")]
+    FileUploaded {
+        /// Which file.
+        file_id: FileId,
+        /// Whose.
+        user_id: UserId,
+    },
+    /// A file is gone, whoever deleted it.
+    #[serde(rename = "file.deleted")]
+    FileDeleted {
+        /// Which file.
+        file_id: FileId,
+        /// Whose it was.
+        user_id: UserId,
+    },
 }
 
 impl Fact {
     /// Every [`kind`](Self::kind) that there is.
-    pub const KINDS: [&str; 17] = [
+    pub const KINDS: [&str; 19] = [
         "auth.user_registered",
         "auth.login_success",
         "auth.login_failed",
@@ -170,6 +186,8 @@ impl Fact {
         "product.deleted",
         "product.out_of_stock",
         "product.low_stock",
+        "file.uploaded",
+        "file.deleted",
     ];
 
     /// EventBridge's `DetailType`.
@@ -192,6 +210,8 @@ impl Fact {
             Self::ProductDeleted { .. } => "product.deleted",
             Self::OutOfStock { .. } => "product.out_of_stock",
             Self::LowStock { .. } => "product.low_stock",
+            Self::FileUploaded { .. } => "file.uploaded",
+            Self::FileDeleted { .. } => "file.deleted",
         }
     }
 
@@ -209,7 +229,9 @@ impl Fact {
             | Self::LoggedOut { user_id, .. }
             | Self::RolesChanged { user_id, .. }
             | Self::StatusChanged { user_id, .. }
-            | Self::UserDeleted { user_id } => Ok(*user_id),
+            | Self::UserDeleted { user_id }
+            | Self::FileUploaded { user_id, .. }
+            | Self::FileDeleted { user_id, .. } => Ok(*user_id),
             Self::ProductCreated { .. }
             | Self::ProductUpdated { .. }
             | Self::ProductDeleted { .. }

@@ -102,6 +102,16 @@ pub trait Endpoint: Sized + Send + Sync + 'static {
         request: &Request,
     ) -> impl Future<Output = Result<Response>> + Send;
 
+    /// What is said beside the answer of a [`KEYED`](Self::KEYED) endpoint and never kept with it: a presigned URL. It is
+    /// made anew for each repetition of the request. An answer that is a refusal stays as it is.
+    fn add_unkept(
+        &self,
+        _request: &Request,
+        answer: Response,
+    ) -> impl Future<Output = Result<Response>> + Send {
+        std::future::ready(Ok(answer))
+    }
+
     /// How the sender of a request is told of an error: as a problem document, unless it speaks something else.
     fn refuse(error: &Error, origin: &Origin) -> impl Future<Output = Response> + Send {
         std::future::ready(Response::problem(error, origin))

@@ -103,6 +103,8 @@ ids! {
     SessionId
     /// Which product of the catalogue.
     ProductId
+    /// Which file.
+    FileId
 }
 
 #[cfg(test)]

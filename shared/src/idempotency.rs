@@ -140,7 +140,7 @@ fn key(request: &Request) -> Result<Option<&str>> {
     let Some(value) = values.next() else { return Ok(None) };
     let refused = |code, detail: &'static str| {
         let place = Place::Parameter("Idempotency-Key".to_owned());
-        Err(Error::Validation(vec![FieldError { place, code, detail: detail.into() }]))
+        Err(Error::Validation(vec![FieldError::new(place, code, detail)]))
     };
     match value.to_str().map(str::trim) {
         Err(_) => refused("INVALID_FORMAT", "must be of visible ASCII characters"),

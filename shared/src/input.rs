@@ -16,7 +16,7 @@ use crate::{Error, Result};
 mod fault;
 
 use fault::pointer;
-pub use fault::{Fault, FieldError, Place};
+pub use fault::{Fault, FieldError, Place, Told};
 
 /// Characters of an unknown field's name that are repeated in an answer.
 const LONGEST_NAME: usize = 100;
@@ -239,11 +239,8 @@ impl<'a> Body<'a> {
         let malformed = |error: serde_json::Error| Error::MalformedJson(error.to_string());
         let value: &RawValue = serde_json::from_slice(bytes).map_err(malformed)?;
         if !value.get().starts_with('{') {
-            return Err(Error::InvalidType(vec![FieldError {
-                place: Place::Pointer(String::new()),
-                code: "INVALID_VALUE",
-                detail: "must be an object".into(),
-            }]));
+            let place = Place::Pointer(String::new());
+            return Err(Error::InvalidType(vec![FieldError::new(place, "INVALID_VALUE", "must be an object")]));
         }
         let body: Self = serde_json::from_str(value.get()).map_err(malformed)?;
         // A raw value is only looked over. Reading it finds what its strings' escapes do not mean (a lone
@@ -311,21 +308,11 @@ impl<'a> Reader<'a> {
     }
 
     fn note(&mut self, name: &str, fault: Fault) {
-        let place = self.source.place(name);
-        match fault {
-            Fault::Type(wanted) => self.wrong_type.push(FieldError {
-                place,
-                code: "INVALID_VALUE",
-                detail: format!("must be a {wanted}").into(),
-            }),
-            Fault::Invalid(rules) => {
-                self.invalid.extend(rules.into_iter().map(|(code, detail)| FieldError {
-                    place: place.clone(),
-                    code,
-                    detail,
-                }));
-            }
-        }
+        let faults = match fault {
+            Fault::Type(_) => &mut self.wrong_type,
+            Fault::Invalid(_) | Fault::Told(..) => &mut self.invalid,
+        };
+        faults.extend(fault.errors(&self.source.place(name)));
     }
 
     /// Ends the reading: every fault in one error, or nothing.
@@ -346,7 +333,7 @@ impl<'a> Reader<'a> {
             };
             // What a client calls a field is told back, as far as it could be a name.
             let name: String = name.chars().take(LONGEST_NAME).collect();
-            self.invalid.push(FieldError { place: self.source.place(&name), code, detail: detail.into() });
+            self.invalid.push(FieldError::new(self.source.place(&name), code, detail));
         }
         if !self.wrong_type.is_empty() {
             return Err(Error::InvalidType(self.wrong_type));

@@ -5,7 +5,7 @@
 //! 1. the vocabulary, types that are parsed once at the edge: [`text`], [`email`], [`password`],
 //!    [`id`], [`time`], [`money`];
 //! 2. the entities and where they are stored: [`users`], [`sessions`], [`credentials`],
-//!    [`one_time`] tokens, [`products`], [`receipts`]; what limits their use: [`attempts`], [`limits`]; how they are counted
+//!    [`one_time`] tokens, [`products`], [`files`], [`receipts`]; what limits their use: [`attempts`], [`limits`]; how they are counted
 //!    and listed: [`counters`], [`listing`], [`page`];
 //! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
 //!    (what a client holds), [`keys`] (what signs it);
@@ -30,6 +30,7 @@ pub mod describe;
 pub mod email;
 pub mod error;
 pub mod event;
+pub mod files;
 pub mod function;
 pub mod id;
 pub mod idempotency;
@@ -52,6 +53,7 @@ pub mod request;
 pub mod response;
 mod run;
 pub mod sessions;
+pub mod sha256;
 pub mod stream;
 pub mod text;
 pub mod time;

@@ -84,7 +84,34 @@ input! {
     }
 }
 
+input! {
+    /// What a list takes that is not counted.
+    pub struct CursorParameters {
+        size: Option<Size>,
+        /// The `nextCursor` of the page before
+        cursor: Option<String>,
+    }
+}
+
+/// A page of a list that is not counted, as it is answered.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}CursorPage")]
+pub struct Followed<T> {
+    data: Vec<T>,
+    /// How many items a page has at most.
+    size: usize,
+    /// Where the next page begins; null on the last one.
+    next_cursor: Option<String>,
+}
+
 impl Page {
+    /// Reads `size` and `cursor` of a request for `list` that takes nothing else.
+    pub fn follow(request: &Request, list: impl Into<String>) -> Result<Self> {
+        let CursorParameters { size, cursor } = request.query()?;
+        Self::of(None, size, cursor.as_deref(), list)
+    }
+
     /// Reads `page`, `size` and `cursor` of a request for `list` that takes nothing else.
     pub fn read(request: &Request, list: &str) -> Result<Self> {
         let Parameters { page, size, cursor } = request.query()?;
@@ -102,7 +129,7 @@ impl Page {
         let size = size.map_or(10, |size| size.0);
         let mut faults = Vec::new();
         let mut fault = |name: &str, code, detail: &'static str| {
-            faults.push(FieldError { place: Place::Parameter(name.to_owned()), code, detail: detail.into() });
+            faults.push(FieldError::new(Place::Parameter(name.to_owned()), code, detail));
         };
         let number = page.map_or(0, |page| page.0);
         let skip = number.saturating_mul(size as u64);
@@ -127,6 +154,11 @@ impl Page {
         ids.truncate(self.size);
         let next = ids.last().filter(|_| more).map(|last| cursor::write(&self.list, *last));
         (ids, next)
+    }
+
+    /// The page as it is answered, of a list that is not counted.
+    pub fn answer_followed<T>(&self, data: Vec<T>, next_cursor: Option<String>) -> Followed<T> {
+        Followed { data, size: self.size, next_cursor }
     }
 
     /// The page as it is answered.

@@ -10,7 +10,7 @@ use schemars::{Schema, json_schema};
 use tokio::sync::Semaphore;
 
 use crate::email::Email;
-use crate::input::{Fault, Field, FieldError, Place, Raw};
+use crate::input::{Fault, Field, Raw};
 use crate::{Error, Result};
 
 /// A password that somebody wants to have: it keeps the rules. It has no `Debug`.
@@ -47,14 +47,7 @@ impl Wanted {
     /// The password, if it keeps the rules for the account of `name` and `email`; `field` is what the request
     /// calls it.
     pub fn of(self, field: &str, name: &str, email: &Email) -> Result<NewPassword> {
-        let rules = match NewPassword::parse(self.0, Some(name), Some(email.as_str())) {
-            Ok(password) => return Ok(password),
-            Err(Fault::Invalid(rules)) => rules,
-            Err(Fault::Type(wanted)) => vec![("INVALID_VALUE", wanted.into())],
-        };
-        let place = Place::Pointer(format!("/{field}"));
-        let error = |(code, detail)| FieldError { place: place.clone(), code, detail };
-        Err(Error::Validation(rules.into_iter().map(error).collect()))
+        NewPassword::parse(self.0, Some(name), Some(email.as_str())).map_err(|fault| fault.at(field))
     }
 }
 

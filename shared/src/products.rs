@@ -270,13 +270,9 @@ impl Products {
     /// Reads the products of these ids, at most 100, strongly consistent and in their order; one that is not there
     /// is left out.
     pub async fn get_all(&self, ids: &[Uuid]) -> Result<Vec<Product>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = ids.iter().map(|id| Self::key((*id.as_bytes()).into())).collect();
-        let wanted = [(self.table.clone(), batch::keys(keys, true)?)];
-        let items = batch::get(&self.client, wanted).await?.remove(&self.table).unwrap_or_default();
-        let mut products: Vec<Product> = serde_dynamo::from_items(items).map_err(Error::internal)?;
+        let key = |id: &Uuid| Self::key((*id.as_bytes()).into());
+        let mut products: Vec<Product> =
+            batch::get_all(&self.client, &self.table, ids.iter().map(key)).await?;
         products.retain(|product| product.deleted_at.is_none());
         let place = |product: &Product| ids.iter().position(|id| id.as_bytes() == product.id.as_bytes());
         products.sort_by_key(place);

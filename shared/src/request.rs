@@ -10,7 +10,7 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{RequestExt as _, aws_lambda_events};
 
 use crate::event::Provenance;
-use crate::id::{ProductId, SessionId, UserId};
+use crate::id::{FileId, ProductId, SessionId, UserId};
 use crate::input::{Body, Input, Source, Texts};
 use crate::precondition::IfMatch;
 use crate::{Error, Result};
@@ -101,6 +101,12 @@ impl Request {
     pub fn product_id(&self) -> Result<ProductId> {
         let id = self.path_parameter("id").and_then(|id| id.parse().ok());
         id.ok_or(Error::NotFound("Product"))
+    }
+
+    /// The file that `{id}` in the route's path names; what is no id is none.
+    pub fn file_id(&self) -> Result<FileId> {
+        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
+        id.ok_or(Error::NotFound("File"))
     }
 
     /// The bearer token, if an `Authorization` header was sent (RFC 6750, section 2.1).

@@ -129,7 +129,7 @@ impl Response {
     }
 
     /// The body, if it has one that is a text.
-    pub(crate) fn body_text(&self) -> Option<&str> {
+    pub fn body_text(&self) -> Option<&str> {
         if let Body::Text(text) = &self.body { Some(text) } else { None }
     }
 

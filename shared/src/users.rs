@@ -242,13 +242,8 @@ impl Users {
 
     /// Reads the users of these ids, at most 100, newest first; one that is not there is left out.
     pub async fn get_all(&self, ids: &[Uuid]) -> Result<Vec<User>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = ids.iter().map(|id| Self::key((*id.as_bytes()).into())).collect();
-        let wanted = [(self.table.clone(), batch::keys(keys, false)?)];
-        let items = batch::get(&self.client, wanted).await?.remove(&self.table).unwrap_or_default();
-        let mut users: Vec<User> = serde_dynamo::from_items(items).map_err(Error::internal)?;
+        let key = |id: &Uuid| Self::key((*id.as_bytes()).into());
+        let mut users: Vec<User> = batch::get_all(&self.client, &self.table, ids.iter().map(key)).await?;
         users.retain(|user| user.deleted_at.is_none());
         users.sort_unstable_by(|one, other| other.id.as_bytes().cmp(one.id.as_bytes()));
         Ok(users)

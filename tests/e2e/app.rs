@@ -27,6 +27,7 @@ pub(crate) const RESEND: &str = "/api/v1/auth/resend-verification";
 pub(crate) const SESSIONS: &str = "/api/v1/auth/sessions";
 pub(crate) const USERS: &str = "/api/v1/users";
 pub(crate) const PRODUCTS: &str = "/api/v1/products";
+pub(crate) const FILES: &str = "/api/v1/files";
 pub(crate) const SEARCH: &str = "/api/v1/products/search";
 
 /// Every endpoint that only a signed-in user may call, with a body that it takes; `{id}` is a user's or a
@@ -42,6 +43,11 @@ pub(crate) fn protected() -> Vec<(Method, &'static str, Option<Value>)> {
         (Method::POST, RESEND, None),
         (Method::GET, SESSIONS, None),
         (Method::DELETE, "/api/v1/auth/sessions/{id}", None),
+        (Method::POST, FILES, Some(json!({"filename": "notes.pdf", "size": 9}))),
+        (Method::GET, FILES, None),
+        (Method::GET, "/api/v1/files/{id}", None),
+        (Method::GET, "/api/v1/files/{id}/download", None),
+        (Method::DELETE, "/api/v1/files/{id}", None),
     ]
 }
 

@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Relay {
     eventbridge: Client,
     bus: String,
-    tables: [(String, Table); 5],
+    tables: [(String, Table); 6],
 }
 
 impl StreamReader for Relay {
@@ -46,6 +46,7 @@ impl StreamReader for Relay {
                 (init.text("ONE_TIME_TOKENS_TABLE"), Table::OneTimeTokens),
                 (init.text("ATTEMPTS_TABLE"), Table::Attempts),
                 (init.text("PRODUCTS_TABLE"), Table::Products),
+                (init.text("FILES_TABLE"), Table::Files),
             ],
         }
     }

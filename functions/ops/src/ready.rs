@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use futures_util::future::try_join3;
+use futures_util::future::try_join4;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,6 +35,8 @@ pub struct Ready {
     emails: String,
     eventbridge: aws_sdk_eventbridge::Client,
     bus: String,
+    s3: aws_sdk_s3::Client,
+    bucket: String,
 }
 
 impl Endpoint for Ready {
@@ -42,7 +44,7 @@ impl Endpoint for Ready {
     const WRITES: bool = false;
 
     fn describe() -> About {
-        About::new("Tell whether the database, the queues and the event bus answer")
+        About::new("Tell whether the database, the queues, the event bus and the bucket answer")
             .answers::<Report>(StatusCode::OK, json!({"status": "ready"}))
     }
 
@@ -53,11 +55,14 @@ impl Endpoint for Ready {
             emails: init.text("EMAILS_QUEUE_URL"),
             eventbridge: init.aws().eventbridge(),
             bus: init.text("EVENT_BUS_NAME"),
+            s3: init.aws().s3(),
+            bucket: init.text("FILES_BUCKET"),
         }
     }
 
     async fn handle(&self, Anyone: Anyone, _: &Request) -> Result<Response> {
-        let looked = tokio::time::timeout(PATIENCE, try_join3(self.database(), self.queue(), self.bus()));
+        let looked = try_join4(self.database(), self.queue(), self.bus(), self.bucket());
+        let looked = tokio::time::timeout(PATIENCE, looked);
         // Whatever the cause, somebody else may answer: a 500 would say that trying again is no use.
         looked.await.map_err(Error::unavailable)?.map_err(Error::unavailable)?;
         Response::json(StatusCode::OK, &Report { status: "ready" })
@@ -73,6 +78,11 @@ impl Ready {
     async fn queue(&self) -> Result<()> {
         let attributes = self.sqs.get_queue_attributes().queue_url(&self.emails);
         attributes.attribute_names(QueueAttributeName::QueueArn).send().await?;
+        Ok(())
+    }
+
+    async fn bucket(&self) -> Result<()> {
+        self.s3.head_bucket().bucket(&self.bucket).send().await?;
         Ok(())
     }
 

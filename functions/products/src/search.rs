@@ -141,8 +141,8 @@ impl Query {
         let least = min_price.unwrap_or_default();
         if max_price.is_some_and(|most| most < least) {
             let place = Place::Parameter("min_price".to_owned());
-            let detail = "must not be more than max_price".into();
-            return Err(Error::Validation(vec![FieldError { place, code: "OUT_OF_RANGE", detail }]));
+            let fault = FieldError::new(place, "OUT_OF_RANGE", "must not be more than max_price");
+            return Err(Error::Validation(vec![fault]));
         }
         let filter = Filter { status: None, category: category.map(Category::into_string) };
         let limit = limit.map_or(20, |limit| limit.0);

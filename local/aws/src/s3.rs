@@ -1,5 +1,5 @@
-//! S3: s3s over a directory, and what it lacks: events for EventBridge, CORS, and conditions that hold when two write at
-//! once.
+//! S3: s3s over a directory, and what it lacks: events for EventBridge, CORS, conditions that hold when two write at
+//! once, and a clock that can be moved.
 //!
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html>)
@@ -16,13 +16,14 @@ use http_body_util::BodyExt as _;
 use rusqlite::{OptionalExtension as _, params};
 #[allow(clippy::wildcard_imports, reason = "some fifty names of one vocabulary")]
 use s3s::dto::*;
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::Store;
+use crate::{Clock, Store};
 use crate::bus::{Entry, EventBridge};
 
 const TABLES: &str = "
@@ -33,6 +34,7 @@ const TABLES: &str = "
 pub(crate) struct Buckets {
     service: S3Service,
     store: Store,
+    clock: Clock,
 }
 
 /// One rule of a bucket's CORS.
@@ -47,13 +49,22 @@ struct CorsRule {
 
 impl Buckets {
     /// Buckets in `directory`, which tell `bus` of their objects where they are asked to.
-    pub(crate) fn new(directory: &Path, store: Store, bus: Arc<EventBridge>) -> Result<Self, String> {
+    pub(crate) fn new(
+        directory: &Path,
+        store: Store,
+        clock: Clock,
+        bus: Arc<EventBridge>,
+    ) -> Result<Self, String> {
         store.migrate(TABLES).map_err(|error| error.to_string())?;
         let files = s3s_fs::FileSystem::new(directory).map_err(|error| format!("{error:?}"))?;
         let (root, held) = (directory.to_owned(), Mutex::default());
         let mut builder = S3ServiceBuilder::new(Objects { files, root, held, store: store.clone(), bus });
         builder.set_auth(s3s::auth::SimpleAuth::from_single(crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY));
-        Ok(Self { service: builder.build(), store })
+        // What is signed by a clock that runs ahead is of the future to s3s: `is_expired` looks at it.
+        let mut ahead = S3Config::default();
+        ahead.presigned_url_max_skew_time_secs = u32::MAX;
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(ahead))));
+        Ok(Self { service: builder.build(), store, clock })
     }
 
     /// Answers a request, or what went wrong inside.
@@ -69,12 +80,30 @@ impl Buckets {
         if method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return Ok(preflight(&rules, &headers));
         }
-        let answer = self.service.clone().oneshot(request).await.map_err(|error| format!("{error:?}"))?;
-        let mut answer = answer.map(|body| Body::new(body.map_err(axum::Error::new)));
+        let mut answer = if self.is_expired(request.uri().query().unwrap_or_default()) {
+            expired()
+        } else {
+            let answer = self.service.clone().oneshot(request).await.map_err(|error| format!("{error:?}"))?;
+            answer.map(|body| Body::new(body.map_err(axum::Error::new)))
+        };
         if let Some((rule, origin)) = rule_for(&rules, &headers, method.as_str()) {
             rule.allow(&origin, answer.headers_mut());
         }
         Ok(answer)
+    }
+
+    /// Whether the query is of a request that was signed for a while which is over.
+    fn is_expired(&self, query: &str) -> bool {
+        let value = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(known, _)| *known == name).map(|(_, value)| value).next()
+        };
+        let (Some(date), Some(seconds)) = (value("X-Amz-Date"), value("X-Amz-Expires")) else { return false };
+        let Ok(signed) = jiff::fmt::strtime::parse("%Y%m%dT%H%M%S%z", date.replace('Z', "+0000")) else {
+            return false;
+        };
+        let (Ok(signed), Ok(seconds)) = (signed.to_timestamp(), seconds.parse::<i64>()) else { return false };
+        signed.as_millisecond().saturating_add(seconds.saturating_mul(1000)) < self.clock.now_ms()
     }
 
     fn rules(&self, bucket: &str) -> rusqlite::Result<Vec<CorsRule>> {
@@ -84,6 +113,16 @@ impl Buckets {
         })?;
         Ok(rules.and_then(|rules| serde_json::from_str(&rules).ok()).unwrap_or_default())
     }
+}
+
+/// What S3 answers to a request whose signature has expired.
+fn expired() -> Response {
+    let error =
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+    let mut response = Response::new(Body::from(error));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
 }
 
 /// Whether `pattern`, with one `*` at most, covers `text`.
@@ -261,7 +300,6 @@ operations! {
         head_bucket(HeadBucketInput) -> HeadBucketOutput;
         get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
         list_buckets(ListBucketsInput) -> ListBucketsOutput;
-        get_object(GetObjectInput) -> GetObjectOutput;
         head_object(HeadObjectInput) -> HeadObjectOutput;
         list_objects(ListObjectsInput) -> ListObjectsOutput;
         list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
@@ -272,11 +310,26 @@ operations! {
         abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
     }
 
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let disposition = request.input.response_content_disposition.clone();
+        let mut response = self.files.get_object(request).await?;
+        if disposition.is_some() {
+            response.output.content_disposition = disposition;
+        }
+        Ok(response)
+    }
+
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let conditional = request.input.if_none_match.is_some() || request.input.if_match.is_some();
         let _held = if conditional { Some(self.hold(&bucket, &key).await) } else { None };
-        let response = self.files.put_object(request).await?;
+        let first = request.input.if_none_match.is_some();
+        let response = self.files.put_object(request).await;
+        // s3s-fs writes first and compares the checksum then.
+        if first && response.as_ref().is_err_and(|error| *error.code() == S3ErrorCode::BadDigest) {
+            std::fs::remove_file(self.root.join(&bucket).join(&key)).map_err(internal)?;
+        }
+        let response = response?;
         self.created(&bucket, &key, response.output.e_tag.clone(), "PutObject")?;
         Ok(response)
     }

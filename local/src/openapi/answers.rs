@@ -173,7 +173,7 @@ fn asked() -> Origin {
 
 /// The problems of any operation of this one's kind.
 fn implied(operation: &Operation<'_>) -> Vec<Error> {
-    let fault = |place, code, detail: &'static str| vec![FieldError { place, code, detail: detail.into() }];
+    let fault = |place, code, detail: &'static str| vec![FieldError::new(place, code, detail)];
     let mut errors = vec![
         Error::MalformedRequest("The query has characters that must be encoded"),
         Error::internal("an example"),

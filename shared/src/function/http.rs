@@ -50,7 +50,8 @@ impl<E: Endpoint> Http<E> {
     async fn handle(&self, request: &Request) -> Result<Response> {
         let work = |caller| self.endpoint.handle(caller, request);
         if E::WRITES {
-            self.admission.write(request, work).await
+            let answer = self.admission.write(request, work).await?;
+            if answer.status().is_success() { self.endpoint.add_unkept(request, answer).await } else { Ok(answer) }
         } else {
             self.admission.read(request, work).await
         }

@@ -37,6 +37,30 @@ pub struct FieldError {
     pub code: &'static str,
     /// Which rule was broken, for people.
     pub detail: Cow<'static, str>,
+    /// What the problem document tells of it beside, where that has members of its own.
+    #[serde(skip)]
+    pub told: Option<Told>,
+}
+
+impl FieldError {
+    /// A fault that has no members of its own.
+    pub fn new(place: Place, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { place, code, detail: detail.into(), told: None }
+    }
+}
+
+/// What a problem document tells of a bad field in members of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The extension of a kind of file that is not taken.
+    Extension(String),
+    /// A size over the largest, in bytes.
+    Size {
+        /// The largest.
+        max: i64,
+        /// What was asked for.
+        actual: i64,
+    },
 }
 
 /// Where a bad value was found.
@@ -56,6 +80,8 @@ pub enum Fault {
     Type(&'static str),
     /// A value of the right type that breaks rules (422): each with its code and its text.
     Invalid(Vec<(&'static str, Cow<'static, str>)>),
+    /// A broken rule of which the problem document tells more: its code, its text, and that.
+    Told(&'static str, Cow<'static, str>, Told),
 }
 
 impl Fault {
@@ -68,14 +94,18 @@ impl Fault {
     pub fn at(self, name: &str) -> Error {
         let place = Place::Pointer(pointer(name));
         match self {
-            Self::Type(wanted) => {
-                let detail = format!("must be a {wanted}").into();
-                Error::InvalidType(vec![FieldError { place, code: "INVALID_VALUE", detail }])
-            }
-            Self::Invalid(rules) => {
-                let of = |(code, detail)| FieldError { place: place.clone(), code, detail };
-                Error::Validation(rules.into_iter().map(of).collect())
-            }
+            Self::Type(_) => Error::InvalidType(self.errors(&place)),
+            Self::Invalid(_) | Self::Told(..) => Error::Validation(self.errors(&place)),
+        }
+    }
+
+    /// What is told of a field at `place` that has this fault.
+    pub(super) fn errors(self, place: &Place) -> Vec<FieldError> {
+        let error = |code, detail| FieldError::new(place.clone(), code, detail);
+        match self {
+            Self::Type(wanted) => vec![error("INVALID_VALUE", format!("must be a {wanted}").into())],
+            Self::Invalid(rules) => rules.into_iter().map(|(code, detail)| error(code, detail)).collect(),
+            Self::Told(code, detail, told) => vec![FieldError { told: Some(told), ..error(code, detail) }],
         }
     }
 }

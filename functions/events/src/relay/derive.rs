@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use shared::Result;
 use shared::attempts::Counted;
 use shared::event::{Entity, Event, Fact, session_key};
+use shared::files::File;
 use shared::one_time::{ASKED_FOR, OneTimeToken, Purpose};
 use shared::products::Product;
 use shared::sessions::{Ended, Session};
@@ -17,6 +18,7 @@ pub(super) enum Table {
     OneTimeTokens,
     Attempts,
     Products,
+    Files,
 }
 
 impl Table {
@@ -29,6 +31,7 @@ impl Table {
             Self::OneTimeTokens => of(change, one_time_token),
             Self::Attempts => of(change, attempt),
             Self::Products => of(change, product),
+            Self::Files => of(change, file),
         }
     }
 }
@@ -137,6 +140,21 @@ fn product(old: Option<&Product>, new: &Product) -> Vec<Event> {
     let key = new.id.to_string();
     let raised = |fact| Event::raised(&new.entity(&key), new.updated_at, &new.change, fact);
     facts.into_iter().map(raised).collect()
+}
+
+fn file(old: Option<&File>, new: &File) -> Vec<Event> {
+    let (file_id, user_id) = (new.id, new.user_id);
+    // A file that is made is a promise: nothing has happened yet.
+    let Some(old) = old else { return Vec::new() };
+    let fact = if new.deleted_at.is_some() && old.deleted_at.is_none() {
+        Fact::FileDeleted { file_id, user_id }
+    } else if new.is_active() && !old.is_active() {
+        Fact::FileUploaded { file_id, user_id }
+    } else {
+        return Vec::new();
+    };
+    let key = file_id.to_string();
+    vec![Event::raised(&new.entity(&key), new.updated_at, &new.change, fact)]
 }
 
 #[cfg(test)]

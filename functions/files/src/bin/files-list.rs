@@ -1,0 +1,4 @@
+//! `GET /api/v1/files`: the caller's files, newest first.
+fn main() -> shared::Exit {
+    shared::run(&files::list::FUNCTION)
+}

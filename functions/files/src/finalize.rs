@@ -1,0 +1,169 @@
+//! `files-finalize`: looks at what was uploaded, and takes it or refuses it.
+//!
+//! S3's event may come twice, late or never end well: every step can be done again, by several at once. What decides is
+//! one conditional write of the file's item. Before it the object is copied to its place, because an active file has its
+//! object; after it whatever lies where the file, as it is then, has no object any more is removed. So a crash between
+//! any two steps leaves something to be done again, and nothing else.
+
+use aws_sdk_dynamodb::Client;
+use serde::Deserialize;
+use shared::clock::Clock;
+use shared::counters::Counters;
+use shared::event::Provenance;
+use shared::files::{File, Files, Objects, Reason, quarantine_key, quarantined};
+use shared::function::{Consumer, Delivery, Label, Message};
+use shared::id::FileId;
+use shared::sha256::Sha256;
+use shared::transaction::{Written, write};
+use shared::{Error, Function, Init, Result};
+use uuid::Uuid;
+
+use self::content::Content;
+
+mod content;
+mod document;
+
+/// `files-finalize`.
+pub static FUNCTION: Function = Function::queue::<Finalize>("files-finalize");
+
+/// S3's event about an object, as EventBridge passes it on
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>).
+#[derive(Deserialize)]
+pub struct ObjectCreated {
+    id: Uuid,
+    detail: Detail,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    object: Stored,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    key: String,
+}
+
+impl Message for ObjectCreated {
+    fn label(&self) -> Label {
+        // Which request asked for the upload, the file's item says.
+        Label { kind: "Object Created", id: self.id, correlation_id: String::new() }
+    }
+}
+
+/// What looking at a file needs.
+pub struct Finalize {
+    files: Files,
+    objects: Objects,
+    counters: Counters,
+    clock: Clock,
+    client: Client,
+}
+
+/// What was found out about a file's bytes.
+enum Found {
+    /// They are what they were said to be, and lie where the file's object belongs.
+    Good(Sha256),
+    /// They are not.
+    Bad(Reason),
+    /// There are none.
+    Nothing,
+}
+
+impl Consumer for Finalize {
+    type Message = ObjectCreated;
+
+    fn init(init: &mut Init) -> Self {
+        Self {
+            files: Files::init(init),
+            objects: Objects::init(init),
+            counters: Counters::init(init),
+            clock: init.clock(),
+            client: init.dynamodb(),
+        }
+    }
+
+    async fn consume(&self, ObjectCreated { detail, .. }: ObjectCreated, _: &Delivery) -> Result<()> {
+        let Some(id) = quarantined(&detail.object.key) else {
+            return Err(Error::internal("an event about an object that is no upload"));
+        };
+        let mut file = self.files.find(id).await?;
+        if let Some(pending) = file.as_ref().filter(|file| file.is_pending()) {
+            match self.look(pending).await? {
+                // Nothing came, or whoever else looked at it was faster and has removed it.
+                Found::Nothing => return Ok(()),
+                Found::Good(sha256) => file = self.settle(pending, Ok(sha256)).await?,
+                Found::Bad(reason) => file = self.settle(pending, Err(reason)).await?,
+            }
+        }
+        self.tidy(id, file.as_ref()).await
+    }
+}
+
+impl Finalize {
+    /// Looks at the bytes of a pending file; good ones are copied to their place.
+    async fn look(&self, file: &File) -> Result<Found> {
+        let quarantine = quarantine_key(file.id);
+        let Some(mut object) = self.objects.get(&quarantine).await? else { return Ok(Found::Nothing) };
+        if object.size != file.size {
+            return Ok(Found::Bad(Reason::SizeMismatch));
+        }
+        let mut content = Content::of(file);
+        while let Some(bytes) = object.body.try_next().await.map_err(Error::unavailable)? {
+            content.add(&bytes);
+        }
+        match content.judge(file).await? {
+            Ok(sha256) => {
+                self.objects.copy(&quarantine, &object.etag, &file.key).await?;
+                Ok(Found::Good(sha256))
+            }
+            Err(reason) => Ok(Found::Bad(reason)),
+        }
+    }
+
+    /// Writes what has become of a file, unless it is no longer pending; answers it as it is then.
+    async fn settle(&self, file: &File, found: Result<Sha256, Reason>) -> Result<Option<File>> {
+        let now = self.clock.now();
+        let change = |reason: &str| Provenance {
+            correlation_id: file.change.correlation_id.clone(),
+            actor: "files-finalize".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let next = match found {
+            Ok(sha256) => {
+                let mut next = file.next(now, change("accept"));
+                next.accept(sha256, now);
+                next
+            }
+            Err(reason) => {
+                let mut next = file.next(now, change("reject"));
+                next.reject(reason, now);
+                next
+            }
+        };
+        match write(&self.client, self.files.replace(file, &next, &self.counters)?).await? {
+            Written::Committed => {
+                tracing::info!(
+                    fileId = %file.id,
+                    correlationId = file.change.correlation_id,
+                    status = ?next.status,
+                    reason = ?next.reason,
+                    "file looked at"
+                );
+                Ok(Some(next))
+            }
+            Written::Refused(_) => self.files.find(file.id).await,
+        }
+    }
+
+    /// Removes what lies where the file, as it is, has no object.
+    async fn tidy(&self, id: FileId, file: Option<&File>) -> Result<()> {
+        match file {
+            // Only the place of what was not looked at.
+            Some(file) if file.is_active() => self.objects.remove([quarantine_key(id)]).await,
+            Some(file) => self.objects.remove(file.objects()).await,
+            // It was forgotten, and its own object long before.
+            None => self.objects.remove([quarantine_key(id)]).await,
+        }
+    }
+}
