@@ -43,7 +43,8 @@ impl Counters {
     pub fn add_up_to(&self, id: &str, change: i64, most: i64) -> Step {
         // A counter that is not there has none.
         let room = most - change;
-        let fits = if room < 0 { "#total <= :room" } else { "attribute_not_exists(#total) OR #total <= :room" };
+        let fits =
+            if room < 0 { "#total <= :room" } else { "attribute_not_exists(#total) OR #total <= :room" };
         let condition = Condition::new(fits).name("#total", "total").number(":room", room);
         Step::update(&self.table, key(id), "ADD #total :change", condition.number(":change", change))
     }

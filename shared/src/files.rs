@@ -27,7 +27,8 @@ mod objects;
 
 pub use kind::Extension;
 pub use objects::{
-    DOWNLOAD_SECONDS, Download, Object, Objects, Promised, UPLOAD_SECONDS, Upload, quarantine_key, quarantined,
+    DOWNLOAD_SECONDS, Download, Object, Objects, Promised, UPLOAD_SECONDS, Upload, quarantine_key,
+    quarantined,
 };
 
 /// The largest file, in bytes.

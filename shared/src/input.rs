@@ -240,7 +240,11 @@ impl<'a> Body<'a> {
         let value: &RawValue = serde_json::from_slice(bytes).map_err(malformed)?;
         if !value.get().starts_with('{') {
             let place = Place::Pointer(String::new());
-            return Err(Error::InvalidType(vec![FieldError::new(place, "INVALID_VALUE", "must be an object")]));
+            return Err(Error::InvalidType(vec![FieldError::new(
+                place,
+                "INVALID_VALUE",
+                "must be an object",
+            )]));
         }
         let body: Self = serde_json::from_str(value.get()).map_err(malformed)?;
         // A raw value is only looked over. Reading it finds what its strings' escapes do not mean (a lone

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::app::{TestApp, skipped};
+use crate::gate::{Gate, Stop};
 
 /// How often the cloud fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,8 +29,11 @@ pub(crate) struct Faults {
 }
 
 /// What was done to the calls.
-#[derive(Default)]
 pub(crate) struct Done {
+    /// The cloud itself.
+    pub(crate) cloud: Cloud,
+    /// Where a call can be stopped.
+    pub(crate) gate: Gate,
     pub(crate) conflicts: AtomicU64,
     pub(crate) cuts: AtomicU64,
     calls: AtomicU64,
@@ -65,7 +69,6 @@ impl Done {
 }
 
 struct Proxy {
-    cloud: Cloud,
     client: reqwest::Client,
     faults: Faults,
     done: Arc<Done>,
@@ -90,8 +93,15 @@ pub(crate) async fn start_with(state: State, faults: Faults, held: &[&str]) -> O
     let cloud = Cloud::start(listen().await, &state, Clock::default()).await.unwrap();
     // The first test of the process does it for all.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let done = Arc::new(Done::default());
-    let proxy = Proxy { cloud, client: reqwest::Client::new(), faults, done: Arc::clone(&done) };
+    let done = Arc::new(Done {
+        cloud,
+        gate: Gate::default(),
+        conflicts: AtomicU64::default(),
+        cuts: AtomicU64::default(),
+        calls: AtomicU64::default(),
+        reads: Mutex::default(),
+    });
+    let proxy = Proxy { client: reqwest::Client::new(), faults, done: Arc::clone(&done) };
     let router = Router::new().fallback(forward).with_state(Arc::new(proxy));
     let listener = listen().await;
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -128,7 +138,11 @@ async fn forward(
         return Ok(conflict(&body));
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let url = format!("{}{path}", proxy.cloud.endpoint());
+    let stop = proxy.done.gate.meets(&operation, path);
+    if stop == Some(Stop::Before) {
+        proxy.done.gate.wait().await;
+    }
+    let url = format!("{}{path}", proxy.done.cloud.endpoint());
     // The host is signed: it stays as it was.
     let mut headers = parts.headers;
     if reads {
@@ -137,6 +151,9 @@ async fn forward(
     let sent = proxy.client.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
     let (status, headers) = (sent.status(), sent.headers().clone());
     let body = sent.bytes().await.unwrap();
+    if stop == Some(Stop::After) {
+        proxy.done.gate.wait().await;
+    }
     if reads && status.is_success() {
         proxy.done.add_read(&body);
     }

@@ -27,7 +27,8 @@ async fn every_kind_of_file_is_uploaded_seen_active_downloaded_and_deleted() {
         let put = drive.put(&Upload::of(&created), bytes.clone()).await;
         assert_eq!(put.status, 200, "{}", put.code());
         let file = drive.settled(&created).await;
-        let names = ["contentType", "filename", "id", "reason", "sha256", "size", "status", "uploadedAt", "url"];
+        let names =
+            ["contentType", "filename", "id", "reason", "sha256", "size", "status", "uploadedAt", "url"];
         assert_eq!(members(&file), names);
         assert_eq!(file["status"], "ACTIVE", "{file}");
         assert_eq!(file["sha256"], sha256(&bytes));
@@ -129,9 +130,11 @@ async fn files_are_listed_newest_first_page_by_page() {
     let stranger = drive.app.login(&drive.app.register().await).await.access;
     let answer = drive.app.get_as(&stranger, &format!("{FILES}{cursor}")).await;
     assert_eq!(answer.faults(), ["cursor INVALID_VALUE"]);
-    for (query, fault) in
-        [("?page=1", "page UNKNOWN_FIELD"), ("?size=0", "size OUT_OF_RANGE"), ("?size=101", "size OUT_OF_RANGE")]
-    {
+    for (query, fault) in [
+        ("?page=1", "page UNKNOWN_FIELD"),
+        ("?size=0", "size OUT_OF_RANGE"),
+        ("?size=101", "size OUT_OF_RANGE"),
+    ] {
         assert_eq!(drive.send(Method::GET, &format!("{FILES}{query}")).await.faults(), [fault]);
     }
 }
@@ -148,7 +151,8 @@ async fn what_is_wrong_with_a_new_file_is_told_at_once() {
     let problem = answer.problem(422, "VALIDATION_FAILED");
     assert_eq!(problem["detail"], "File too large. Max size: 10485760 bytes");
     assert_eq!((&problem["maxSize"], &problem["actualSize"]), (&json!(10_485_760), &json!(10_485_761)));
-    let answer = drive.try_create(&json!({"filename": "run.exe", "size": 10_485_761, "sha256": "no", "who": 1})).await;
+    let answer =
+        drive.try_create(&json!({"filename": "run.exe", "size": 10_485_761, "sha256": "no", "who": 1})).await;
     let problem = answer.problem(422, "VALIDATION_FAILED");
     assert_eq!((&problem["extension"], &problem["maxSize"]), (&json!("exe"), &json!(10_485_760)));
     let faults =
@@ -198,7 +202,8 @@ async fn a_file_has_a_version() {
     assert_eq!(etag, "\"2\"");
     let again = drive.app.as_user(&drive.token, Method::GET, &path(&file)).header("if-none-match", &etag);
     assert_eq!(drive.app.send(again).await.status, 304);
-    let delete = |etag: &str| drive.app.as_user(&drive.token, Method::DELETE, &path(&file)).header("if-match", etag);
+    let delete =
+        |etag: &str| drive.app.as_user(&drive.token, Method::DELETE, &path(&file)).header("if-match", etag);
     drive.app.send(delete("\"1\"")).await.problem(412, "PRECONDITION_FAILED");
     assert_eq!(drive.objects().await.len(), 1, "and nothing was removed");
     assert_eq!(drive.app.send(delete(&etag)).await.status, 204);
@@ -235,7 +240,8 @@ async fn a_repeated_request_gets_the_same_file_and_a_url_of_its_own() {
     send(&json!({"filename": "b.png", "size": 100})).await.problem(422, "IDEMPOTENCY_KEY_REUSED");
     // What lies in the table has no signature.
     let items = drive.app.aws().dynamodb().scan().table_name("IdempotencyTable").send().await.unwrap();
-    let answers: Vec<&String> = items.items().iter().filter_map(|item| item.get("answer")?.as_s().ok()).collect();
+    let answers: Vec<&String> =
+        items.items().iter().filter_map(|item| item.get("answer")?.as_s().ok()).collect();
     assert_eq!(answers.len(), 1);
     assert!(!answers[0].to_lowercase().contains("x-amz-"), "{}", answers[0]);
 }
@@ -251,7 +257,8 @@ async fn a_quota_is_never_exceeded_and_is_given_back_once() {
     // 50 at once for the last 3 MB: three find room, whichever these are.
     let body = json!({"filename": "a.png", "size": MB});
     let answers = join_all((0..50).map(|_| drive.try_create(&body))).await;
-    let granted: Vec<Value> = answers.iter().filter(|answer| answer.status == 201).map(|a| a.json()).collect();
+    let granted: Vec<Value> =
+        answers.iter().filter(|answer| answer.status == 201).map(|a| a.json()).collect();
     assert_eq!(granted.len(), 3);
     for refused in answers.iter().filter(|answer| answer.status != 201) {
         let problem = refused.problem(422, "QUOTA_EXCEEDED");
@@ -275,7 +282,9 @@ async fn a_quota_is_never_exceeded_and_is_given_back_once() {
     assert_eq!(drive.settled(&ten).await["status"], "EXPIRED");
     assert_eq!(drive.read(&ten).await.json()["reason"], "NOT_UPLOADED");
     assert_eq!(drive.delete(&ten).await.status, 204);
-    let look = async || (drive.try_create(&json!({"filename": "a.pdf", "size": 10 * MB})).await.status == 201).then_some(());
+    let look = async || {
+        (drive.try_create(&json!({"filename": "a.pdf", "size": 10 * MB})).await.status == 201).then_some(())
+    };
     eventually("room", PATIENCE, look).await;
     drive.create("a.pdf", 3 * MB).await;
     drive.try_create(&json!({"filename": "a.png", "size": 1})).await.problem(422, "QUOTA_EXCEEDED");

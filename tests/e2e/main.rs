@@ -19,6 +19,7 @@ mod faults;
 mod files;
 mod finalize;
 mod forgery;
+mod gate;
 mod grpc;
 mod idempotency;
 mod invocations;

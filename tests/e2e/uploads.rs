@@ -38,7 +38,9 @@ async fn s3_takes_what_was_signed_and_nothing_else() {
         assert_eq!((put.status.as_u16(), put.code().as_str()), (403, "SignatureDoesNotMatch"), "{size}");
     }
     // No size.
-    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(hyper::body::Frame::data(Bytes::from(png(100))))]);
+    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(hyper::body::Frame::data(
+        Bytes::from(png(100)),
+    ))]);
     let put = drive.put(&upload, reqwest::Body::wrap(StreamBody::new(chunks))).await;
     assert!(put.status.is_client_error(), "{}", put.status);
     // Other bytes than those of the checksum.
@@ -47,7 +49,9 @@ async fn s3_takes_what_was_signed_and_nothing_else() {
     let put = drive.put(&upload, bytes.clone()).await;
     assert_eq!(put.status, 400, "{}", put.code());
     // Other headers, or fewer.
-    for (name, value) in [("content-type", "image/gif"), ("if-none-match", "\"1\""), (SHA256, &"A".repeat(43))] {
+    for (name, value) in
+        [("content-type", "image/gif"), ("if-none-match", "\"1\""), (SHA256, &"A".repeat(43))]
+    {
         let mut changed = upload.clone();
         changed.headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         assert_eq!(drive.put(&changed, png(100)).await.status, 403, "{name}: {value}");
@@ -159,7 +163,10 @@ async fn a_file_that_lies_is_rejected_for_a_reason_and_leaves_nothing() {
     for (file, reason) in &sent {
         let file = drive.settled(file).await;
         assert_eq!((&file["status"], &file["reason"]), (&json!("REJECTED"), &json!(reason)), "{file}");
-        assert_eq!((&file["url"], &file["uploadedAt"], &file["sha256"]), (&Value::Null, &Value::Null, &Value::Null));
+        assert_eq!(
+            (&file["url"], &file["uploadedAt"], &file["sha256"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
         drive.download(&file).await.problem(404, "NOT_FOUND");
     }
     drive.wait_for_objects(0).await;
@@ -188,11 +195,17 @@ async fn a_page_of_another_origin_may_upload_and_download() {
     assert_eq!(answer.headers["access-control-allow-headers"], asked);
     let put = client.put(&upload.url).headers(upload.headers.clone()).body(png(100));
     let put = drive.of_s3(put.header("origin", "http://localhost:5173")).await;
-    assert_eq!((put.status.as_u16(), &put.headers["access-control-allow-origin"]), (200, &"*".parse().unwrap()));
+    assert_eq!(
+        (put.status.as_u16(), &put.headers["access-control-allow-origin"]),
+        (200, &"*".parse().unwrap())
+    );
     let file = drive.settled(&file).await;
     let url = drive.download(&file).await.json()["downloadUrl"].as_str().unwrap().to_owned();
     let fetched = drive.of_s3(client.get(&url).header("origin", "http://localhost:5173")).await;
-    assert_eq!((fetched.status.as_u16(), &fetched.headers["access-control-allow-origin"]), (200, &"*".parse().unwrap()));
+    assert_eq!(
+        (fetched.status.as_u16(), &fetched.headers["access-control-allow-origin"]),
+        (200, &"*".parse().unwrap())
+    );
     assert_eq!(fetched.headers[CONTENT_TYPE], "image/png");
 }
 

@@ -31,7 +31,7 @@ impl Filename {
         let (stem, extension) = text.rsplit_once('.').unwrap_or((&text, ""));
         let known = Extension::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(extension));
         match known {
-            Some(extension) if !stem.is_empty() => Ok(Self { extension, text }),
+            Some(extension) if !stem.is_empty() => Ok(Self { text, extension }),
             _ => {
                 let extension = extension.to_lowercase();
                 let detail = format!("File type not allowed: {extension}");
@@ -140,7 +140,9 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_taken_is_told() {
-        for (text, extension) in [("a.EXE", "exe"), ("a.png.svg", "svg"), ("png", ""), (".png", "png"), ("a.", "")] {
+        for (text, extension) in
+            [("a.EXE", "exe"), ("a.png.svg", "svg"), ("png", ""), (".png", "png"), ("a.", "")]
+        {
             match parse(text) {
                 Err(Fault::Told(_, detail, told)) => {
                     assert_eq!(detail, format!("File type not allowed: {extension}"));

@@ -61,7 +61,8 @@ impl Endpoint for Ready {
     }
 
     async fn handle(&self, Anyone: Anyone, _: &Request) -> Result<Response> {
-        let looked = try_join4(self.database(), self.queue(), self.bus(), self.bucket());
+        // Boxed: requests of the SDK are large to move about.
+        let looked = Box::pin(try_join4(self.database(), self.queue(), self.bus(), self.bucket()));
         let looked = tokio::time::timeout(PATIENCE, looked);
         // Whatever the cause, somebody else may answer: a 500 would say that trying again is no use.
         looked.await.map_err(Error::unavailable)?.map_err(Error::unavailable)?;

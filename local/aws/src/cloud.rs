@@ -116,7 +116,8 @@ impl Cloud {
         let bus = EventBridge::new(store.clone(), clock.clone(), to_queues(sqs.clone()));
         let bus = Arc::new(bus.map_err(StartError::at("EventBridge"))?);
         let services = Arc::new(Services {
-            s3: Buckets::new(&objects, store.clone(), clock.clone(), Arc::clone(&bus)).map_err(StartError::at("S3"))?,
+            s3: Buckets::new(&objects, store.clone(), clock.clone(), Arc::clone(&bus))
+                .map_err(StartError::at("S3"))?,
             bus,
             secrets: SecretsManager::new(store.clone(), clock.clone())
                 .map_err(StartError::at("Secrets Manager"))?,

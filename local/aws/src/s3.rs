@@ -14,17 +14,17 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rusqlite::{OptionalExtension as _, params};
+use s3s::config::{S3Config, StaticConfigProvider};
 #[allow(clippy::wildcard_imports, reason = "some fifty names of one vocabulary")]
 use s3s::dto::*;
-use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::{Clock, Store};
 use crate::bus::{Entry, EventBridge};
+use crate::{Clock, Store};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS bucket_cors (bucket TEXT PRIMARY KEY, rules TEXT NOT NULL);
@@ -117,8 +117,7 @@ impl Buckets {
 
 /// What S3 answers to a request whose signature has expired.
 fn expired() -> Response {
-    let error =
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+    let error = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
     let mut response = Response::new(Body::from(error));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));

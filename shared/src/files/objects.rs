@@ -118,7 +118,8 @@ impl Objects {
     fn expiring(&self, seconds: i64) -> Result<(PresigningConfig, Timestamp)> {
         let now = self.clock.now().seconds();
         let span = |seconds: i64| u64::try_from(seconds).map(Duration::from_secs).map_err(Error::internal);
-        let config = PresigningConfig::builder().start_time(UNIX_EPOCH + span(now)?).expires_in(span(seconds)?);
+        let config =
+            PresigningConfig::builder().start_time(UNIX_EPOCH + span(now)?).expires_in(span(seconds)?);
         Ok((config.build().map_err(Error::internal)?, Timestamp::from_ms((now + seconds) * 1000)))
     }
 
@@ -162,7 +163,8 @@ impl Objects {
         if objects.is_empty() {
             return Ok(());
         }
-        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(Error::internal)?;
+        let delete =
+            Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(Error::internal)?;
         let answer = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await?;
         match answer.errors().first() {
             None => Ok(()),

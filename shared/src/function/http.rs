@@ -51,7 +51,11 @@ impl<E: Endpoint> Http<E> {
         let work = |caller| self.endpoint.handle(caller, request);
         if E::WRITES {
             let answer = self.admission.write(request, work).await?;
-            if answer.status().is_success() { self.endpoint.add_unkept(request, answer).await } else { Ok(answer) }
+            if answer.status().is_success() {
+                self.endpoint.add_unkept(request, answer).await
+            } else {
+                Ok(answer)
+            }
         } else {
             self.admission.read(request, work).await
         }

@@ -1,6 +1,7 @@
 use super::*;
 use serde_json::json;
 use shared::event::Provenance;
+use shared::files::{Extension, NewFile, Reason};
 use shared::id::{SessionId, UserId};
 use shared::money::Money;
 use shared::time::Timestamp;
@@ -202,5 +203,43 @@ fn stock_events_are_raised_on_crossing_and_not_otherwise() {
         }
         let made = Product { stock: old, ..a_product() };
         assert_eq!(kinds(&product(None, &made)), ["product.created"], "never on creation");
+    }
+}
+
+fn a_file() -> File {
+    let (user_id, extension) = (UserId::new(now()), Extension::Pdf);
+    let new = NewFile { user_id, filename: "notes.pdf".into(), extension, size: 9, sha256: None };
+    File::new(new, now(), change("create"))
+}
+
+fn accepted() -> File {
+    let mut file = a_file().next(now(), change("accept"));
+    file.accept([7; 32].into(), now());
+    file
+}
+
+fn rejected() -> File {
+    let mut file = a_file().next(now(), change("reject"));
+    file.reject(Reason::SizeMismatch, now());
+    file
+}
+
+#[test]
+fn a_file_raises_an_event_when_it_becomes_active_and_when_it_is_deleted() {
+    assert_eq!(kinds(&file(None, &a_file())), [""; 0], "a promise is no upload");
+    let active = accepted();
+    let uploaded = file(Some(&a_file()), &active);
+    assert_eq!(kinds(&uploaded), ["file.uploaded"]);
+    assert!(uploaded == file(Some(&a_file()), &active), "a redelivery is the same");
+    assert_eq!(kinds(&file(Some(&a_file()), &rejected())), [""; 0]);
+    for old in [a_file(), accepted(), rejected()] {
+        let mut new = old.next(now(), change("delete"));
+        new.delete(now());
+        let events = file(Some(&old), &new);
+        assert_eq!(kinds(&events), ["file.deleted"]);
+        let whose = Fact::FileDeleted { file_id: old.id, user_id: old.user_id };
+        assert!(events[0].fact == whose && events == file(Some(&old), &new), "a redelivery is the same");
+        assert_eq!(kinds(&file(Some(&old), &old.next(now(), change("again")))), [""; 0]);
+        assert_eq!(kinds(&file(Some(&new), &new.next(now(), change("again")))), [""; 0]);
     }
 }
