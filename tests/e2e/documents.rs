@@ -83,3 +83,17 @@ pub(crate) fn xlsx() -> Vec<u8> {
 pub(crate) fn docx_without_its_text() -> Vec<u8> {
     zip(&[("[Content_Types].xml", parts("word/document.xml", DOCX).as_bytes())])
 }
+
+/// A text document of nearly 10 MiB, which does not get smaller by packing.
+pub(crate) fn large_docx() -> Vec<u8> {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let text: Vec<u8> = (0..1_305_000)
+        .flat_map(|_| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random.to_le_bytes()
+        })
+        .collect();
+    docx(&text)
+}

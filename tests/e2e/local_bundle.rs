@@ -11,6 +11,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::app::{PATIENCE, TestApp, USERS, skipped};
+use crate::documents::{large_docx, pdf};
+use crate::drive::Drive;
 
 /// A running `local`. Dropping it kills it.
 pub(crate) struct Program {
@@ -237,5 +239,43 @@ async fn built_binaries_do_what_the_library_does() {
     let answers = futures_util::future::join_all((0..4).map(|_| app.me(&token))).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(app.mails_to(&account.email).await.len(), 1);
+    assert_eq!(program.signal("TERM").await, Some(0));
+}
+
+/// Of every process of a binary, the most memory that one has ever held, in KiB.
+fn most_memory(binary: &str) -> u64 {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let held = processes.filter_map(|process| {
+        let program = std::fs::read_link(process.path().join("exe")).ok()?;
+        let status = std::fs::read_to_string(process.path().join("status")).ok()?;
+        let held = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        (program.file_name()? == binary).then(|| held.trim().trim_end_matches(" kB").parse().unwrap())
+    });
+    held.max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn built_binaries_hold_a_file_in_memory_once_at_most() {
+    let Ok(binaries) = env::var("ARCANA_BUNDLE") else {
+        skipped("ARCANA_BUNDLE names no directory of built binaries");
+        return;
+    };
+    let program = Program::start(&["--memory", "--bundle", &binaries]).await;
+    let drive = Drive::on(TestApp::at(&format!("http://127.0.0.1:{}", program.app.port()))).await;
+    drive.active("small.pdf", &pdf(100)).await;
+    let before = most_memory("files-finalize");
+    for number in 0..5 {
+        drive.active(&format!("{number}.pdf"), &pdf(10_485_760)).await;
+    }
+    let streamed = most_memory("files-finalize") - before;
+    let document = large_docx();
+    assert!((10_400_000..=10_485_760).contains(&document.len()), "{}", document.len());
+    for number in 0..5 {
+        drive.active(&format!("{number}.docx"), &document).await;
+    }
+    let held = most_memory("files-finalize") - before;
+    println!("files-finalize: {before} KiB at rest, {streamed} more for pictures, {held} more for documents");
+    assert!(streamed < 4 * 1024, "{streamed} KiB");
+    assert!(held < 16 * 1024, "{held} KiB");
     assert_eq!(program.signal("TERM").await, Some(0));
 }

@@ -4,9 +4,11 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::app::{
-    CHANGE_PASSWORD, FORGOT_PASSWORD, LOGIN, LOGOUT, LOGOUT_ALL, ME, PASSWORD, REGISTER, RESEND,
-    RESET_PASSWORD, SESSIONS, TestApp, USERS, VERIFY_EMAIL,
+    CHANGE_PASSWORD, FILES, FORGOT_PASSWORD, LOGIN, LOGOUT, LOGOUT_ALL, ME, PASSWORD, PATIENCE, REGISTER,
+    RESEND, RESET_PASSWORD, SESSIONS, TestApp, USERS, VERIFY_EMAIL, eventually,
 };
+use crate::documents::pdf;
+use crate::drive::{Upload, path};
 use crate::local_bundle::Program;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,8 +73,12 @@ async fn walk(app: &TestApp) -> Vec<(&'static str, String)> {
     app.do_as(&refreshed.access, Method::POST, CHANGE_PASSWORD, &body).await;
     assert_eq!(app.post(RESET_PASSWORD, &json!({"token": link, "newPassword": new})).await.status, 204);
     app.do_as(&admin.access, Method::POST, LOGOUT_ALL, &json!({})).await;
+    let owner = app.login(&app.register().await).await.access;
+    canaries.extend(upload(app, &owner).await);
     // Jobs and events that cannot be handled.
-    for function in ["email-worker", "events-user-registered", "events-relay", "users-grant-role"] {
+    for function in
+        ["email-worker", "files-finalize", "events-user-registered", "events-relay", "users-grant-role"]
+    {
         let body = format!("{{\"email\": \"{}\", \"password\": \"{wrong}\"}}", account.email);
         let record = json!({"messageId": "m", "receiptHandle": "h", "body": body, "eventSource": "aws:sqs",
             "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:EmailsQueue",
@@ -94,4 +100,33 @@ async fn walk(app: &TestApp) -> Vec<(&'static str, String)> {
         canaries.push((what, token.rsplit('.').next().unwrap().to_owned()));
     }
     canaries
+}
+
+/// A file that comes as it should, with what lets whoever has it read or write it.
+async fn upload(app: &TestApp, token: &str) -> Vec<(&'static str, String)> {
+    let name = "canary-of-a-filename.pdf";
+    let bytes = pdf(100);
+    let created =
+        app.do_as(token, Method::POST, FILES, &json!({"filename": name, "size": bytes.len()})).await.json();
+    let upload = Upload::of(&created);
+    let client = reqwest::Client::new();
+    let refused =
+        client.put(&upload.url).headers(upload.headers.clone()).body("too short").send().await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let put = client.put(&upload.url).headers(upload.headers).body(bytes).send().await.unwrap();
+    assert_eq!(put.status(), 200);
+    let look = async || {
+        let file = app.get_as(token, &path(&created)).await.json();
+        (file["status"] == "ACTIVE").then_some(())
+    };
+    eventually("an active file", PATIENCE, look).await;
+    let download = app.get_as(token, &format!("{}/download", path(&created))).await.json();
+    let download = download["downloadUrl"].as_str().unwrap();
+    assert_eq!(client.get(download).send().await.unwrap().status(), 200);
+    let signature = |url: &str| url.split_once("X-Amz-Signature=").unwrap().1.to_owned();
+    vec![
+        ("a filename", name.to_owned()),
+        ("an upload's signature", signature(&upload.url)),
+        ("a download's signature", signature(download)),
+    ]
 }
