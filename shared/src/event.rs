@@ -26,6 +26,14 @@ pub struct Provenance {
     pub reason: String,
 }
 
+impl Provenance {
+    /// What a function does by itself, for the reason that it names, because of a request of this correlation id.
+    pub fn of_function(function: &str, reason: &str, correlation_id: &str) -> Self {
+        let text = ToOwned::to_owned;
+        Self { correlation_id: text(correlation_id), actor: text(function), reason: text(reason) }
+    }
+}
+
 /// What happened. The variants' names on the wire are EventBridge's `DetailType`.
 ///
 /// It has no `Debug`: some facts hold an email address.

@@ -4,6 +4,8 @@
 //! its owner deletes it, or [`Status::Rejected`]; one whose bytes do not come is [`Status::Expired`]. From these two, and
 //! from being deleted, nothing leads back: so whoever finds a file there may remove its objects.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use schemars::JsonSchema;
@@ -16,7 +18,7 @@ use crate::counters::Counters;
 use crate::event::{Entity, Provenance};
 use crate::id::{self, FileId, UserId};
 use crate::init::Init;
-use crate::listing::{self, Listing, SHARDS};
+use crate::listing::{self, Listing};
 use crate::sha256::Sha256;
 use crate::time::Timestamp;
 use crate::transaction::{Condition, Item, Step};
@@ -35,8 +37,12 @@ pub use objects::{
 pub const LARGEST: i64 = 10 * 1024 * 1024;
 /// How long a file may wait for its bytes, in seconds.
 pub const PENDING_SECONDS: i64 = 24 * 3600;
-/// How long the item of a file stays that is rejected, expired or deleted, in seconds: longer than any event about its
-/// objects is kept (a day by EventBridge, then 14 days each by a rule's dead-letter queue and by the consumer's).
+/// Files that one transaction changes: of as many users, with two counters each, these are 75 of the 100 items that it takes
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>).
+pub const FILES_AT_ONCE: usize = 25;
+/// How long the item of a file stays that is rejected, expired or deleted, in seconds: longer than an event about its
+/// objects waits in queues (a day on the bus, 14 in each of two dead-letter queues). An event that comes later still
+/// finds no file, and removes what it is about.
 const FINAL_KEPT_SECONDS: i64 = 30 * 24 * 3600;
 
 /// A file, as the `files` table holds it.
@@ -69,7 +75,8 @@ pub struct File {
     /// When it became active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uploaded_at: Option<Timestamp>,
-    /// As long as it is pending, its partition in the list of those, see [`crate::listing`].
+    /// As long as it is pending, or has expired and may have objects still, its partition in the list of those, see
+    /// [`crate::listing`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<u8>,
     /// As long as it is not deleted, in whose list it is.
@@ -121,8 +128,8 @@ pub enum Reason {
     Malformed,
     /// It would unpack to far more than it is.
     ExpandsTooFar,
-    /// Nothing came within 24 hours.
-    NotUploaded,
+    /// Within 24 hours nothing came, or what came could not be looked at.
+    NotInTime,
 }
 
 /// What a file is made of.
@@ -177,6 +184,7 @@ impl File {
 
     /// Takes it: its bytes are what they were said to be.
     pub fn accept(&mut self, sha256: Sha256, now: Timestamp) {
+        debug_assert!(self.is_pending(), "only what is pending is taken");
         self.status = Status::Active;
         self.sha256 = Some(sha256);
         self.uploaded_at = Some(now);
@@ -185,9 +193,24 @@ impl File {
 
     /// Refuses it.
     pub fn reject(&mut self, reason: Reason, now: Timestamp) {
-        self.status = if reason == Reason::NotUploaded { Status::Expired } else { Status::Rejected };
+        debug_assert!(self.is_pending(), "only what is pending is refused");
+        self.status = Status::Rejected;
         self.reason = Some(reason);
+        self.pending = None;
         self.end(now);
+    }
+
+    /// Gives it up: its time is over. It stays in the list of pending files until its objects are removed.
+    pub fn expire(&mut self, now: Timestamp) {
+        debug_assert!(self.is_pending(), "only what is pending is given up");
+        self.status = Status::Expired;
+        self.reason = Some(Reason::NotInTime);
+        self.end(now);
+    }
+
+    /// Takes it off the list of pending files: its objects are removed.
+    pub fn tidied(&mut self) {
+        self.pending = None;
     }
 
     /// Marks it deleted. Of what its owner told, nothing stays.
@@ -196,17 +219,22 @@ impl File {
         (self.told_sha256, self.sha256) = (None, None);
         self.deleted_at = Some(now);
         self.list_of = None;
+        self.pending = None;
         self.end(now);
     }
 
     fn end(&mut self, now: Timestamp) {
-        self.pending = None;
         self.ttl = Some(now.seconds() + FINAL_KEPT_SECONDS);
     }
 
     /// Whether its bytes may still come and be looked at.
     pub fn is_pending(&self) -> bool {
         self.status == Status::Pending && self.deleted_at.is_none()
+    }
+
+    /// Whether it was given up, and may have objects still.
+    pub fn has_expired(&self) -> bool {
+        self.status == Status::Expired && self.pending.is_some()
     }
 
     /// Whether it can be downloaded.
@@ -288,13 +316,15 @@ impl Files {
         listing.ids([AttributeValue::S(user.to_string())], after, 0, most).await
     }
 
-    /// The ids of some files, `most` of each partition at most, that were pending at `before` already.
-    pub async fn ids_pending_since(&self, before: Timestamp, most: i32) -> Result<Vec<Uuid>> {
-        let partitions = (0..SHARDS).map(|shard| self.pending_in(shard, before, most));
-        Ok(futures_util::future::try_join_all(partitions).await?.into_iter().flatten().collect())
-    }
-
-    async fn pending_in(&self, shard: u8, before: Timestamp, most: i32) -> Result<Vec<Uuid>> {
+    /// The ids of some files of a partition of the list of pending ones that were made before `before`, the oldest first:
+    /// those after `start`; and where to go on, if there are more.
+    pub async fn ids_pending_since(
+        &self,
+        shard: u8,
+        before: Timestamp,
+        start: Option<Item>,
+    ) -> Result<(Vec<Uuid>, Option<Item>)> {
+        let most = i32::try_from(FILES_AT_ONCE).map_err(Error::internal)?;
         let query = self
             .client
             .query()
@@ -305,11 +335,13 @@ impl Files {
             .expression_attribute_values(":shard", AttributeValue::N(shard.to_string()))
             .expression_attribute_values(":before", AttributeValue::S(before.to_string()))
             .projection_expression("id")
+            .set_exclusive_start_key(start)
             .limit(most);
         let page = query.send().await?;
         let id = |item: &Item| item.get("id")?.as_s().ok()?.parse().ok();
         let unread = || Error::internal("an index has an id that is none");
-        page.items().iter().map(|item| id(item).ok_or_else(unread)).collect()
+        let ids = page.items().iter().map(|item| id(item).ok_or_else(unread)).collect::<Result<_>>()?;
+        Ok((ids, page.last_evaluated_key))
     }
 
     /// Stores a new file, as part of a transaction, if its user has room for it ([`Error::QuotaExceeded`]).
@@ -324,16 +356,24 @@ impl Files {
         ])
     }
 
-    /// Stores `next` in place of `read`, from which it was made, as part of a transaction, unless it was written
-    /// meanwhile ([`Error::Changed`]). Its user has the room back that it no longer takes: once, because nothing leads
-    /// back to where it takes any.
-    pub fn replace(&self, read: &File, next: &File, counters: &Counters) -> Result<Vec<Step>> {
-        let condition = Condition::new("#version = :version").name("#version", "version");
-        let mut steps = vec![self.put(next, condition.number(":version", read.version))?];
+    /// Stores each file's next state in place of what was read, from which it was made, as part of a transaction, unless
+    /// one was written meanwhile ([`Error::Changed`]). Their users have the room back that they no longer take: once,
+    /// because nothing leads back to where a file takes any. For at most [`FILES_AT_ONCE`] files.
+    pub fn replace(&self, changes: &[(File, File)], counters: &Counters) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        let mut freed: HashMap<UserId, (i64, i64)> = HashMap::new();
         let takes_room = |file: &File| file.is_pending() || file.is_active();
-        if takes_room(read) && !takes_room(next) {
-            let [of_bytes, of_files] = counters_of(read.user_id);
-            steps.extend([counters.add(&of_bytes, -read.size), counters.add(&of_files, -1)]);
+        for (read, next) in changes {
+            let condition = Condition::new("#version = :version").name("#version", "version");
+            steps.push(self.put(next, condition.number(":version", read.version))?);
+            if takes_room(read) && !takes_room(next) {
+                let (bytes, files) = freed.entry(read.user_id).or_default();
+                (*bytes, *files) = (*bytes + read.size, *files + 1);
+            }
+        }
+        for (user, (bytes, files)) in freed {
+            let [of_bytes, of_files] = counters_of(user);
+            steps.extend([counters.add(&of_bytes, -bytes), counters.add(&of_files, -files)]);
         }
         Ok(steps)
     }

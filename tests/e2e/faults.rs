@@ -138,7 +138,7 @@ async fn forward(
         return Ok(conflict(&body));
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let stop = proxy.done.gate.meets(&operation, path);
+    let stop = proxy.done.gate.meets(&operation, path, &body);
     if stop == Some(Stop::Before) {
         proxy.done.gate.wait().await;
     }

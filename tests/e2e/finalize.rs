@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{PATIENCE, TestApp, eventually};
+use crate::app::{FILES, ME, PASSWORD, PATIENCE, TestApp, eventually};
 use crate::documents::{exe, pdf};
-use crate::drive::{Drive, Upload};
+use crate::drive::{Drive, Upload, path};
 use crate::faults::{self, Done, Faults};
 use crate::gate::Stop;
 
@@ -71,13 +72,8 @@ async fn a_kill_between_any_two_steps_leaves_one_active_file_and_nothing_else() 
         let file = drive.upload("notes.pdf", &bytes).await;
         done.gate.stop(passing, stop);
         let app = &drive.app;
-        let reached = tokio::select! {
-            () = done.gate.reached() => true,
-            done = tell(app, &file) => { assert!(done); false },
-        };
-        // What was under way is dropped here, with all that it had not done yet.
-        done.gate.release();
-        if !reached {
+        if let Some(told) = done.gate.kill(tell(app, &file)).await {
+            assert!(told);
             assert_eq!(end(&drive, &done, &file).await, ["file.uploaded", "file.deleted"]);
             break;
         }
@@ -105,12 +101,8 @@ async fn a_kill_while_a_file_is_rejected_leaves_nothing_of_it() {
     for stop in Stop::BOTH.into_iter().cycle() {
         let file = drive.upload("a.png", &exe()).await;
         done.gate.stop(passing, stop);
-        let reached = tokio::select! {
-            () = done.gate.reached() => true,
-            done = tell(&drive.app, &file) => { assert!(done); false },
-        };
-        done.gate.release();
-        if !reached {
+        if let Some(told) = done.gate.kill(tell(&drive.app, &file)).await {
+            assert!(told);
             break;
         }
         killed += 1;
@@ -134,12 +126,8 @@ async fn a_kill_of_a_deletion_is_finished_by_the_next_try() {
         let file = drive.upload("notes.pdf", &pdf(100)).await;
         assert!(tell(&drive.app, &file).await);
         done.gate.stop(passing, stop);
-        let reached = tokio::select! {
-            () = done.gate.reached() => true,
-            deleted = drive.delete(&file) => { assert_eq!(deleted.status, 204); false },
-        };
-        done.gate.release();
-        if !reached {
+        if let Some(deleted) = done.gate.kill(drive.delete(&file)).await {
+            assert_eq!(deleted.status, 204);
             break;
         }
         killed += 1;
@@ -151,7 +139,7 @@ async fn a_kill_of_a_deletion_is_finished_by_the_next_try() {
         assert_eq!(eventually("events", PATIENCE, look).await, ["file.uploaded", "file.deleted"]);
         passing += u32::from(stop == Stop::After);
     }
-    assert_eq!(killed, 8, "each of four steps, before and after");
+    assert_eq!(killed, 6, "each of three steps, before and after");
     assert_eq!(room_taken(&drive).await, 0);
 }
 
@@ -163,20 +151,14 @@ async fn a_deletion_between_any_two_steps_leaves_nothing() {
         let file = drive.upload("notes.pdf", &pdf(100)).await;
         done.gate.stop(passing, stop);
         let deleting = async {
-            done.gate.reached().await;
             let deleted = drive.delete(&file).await;
             assert_eq!(deleted.status, 204, "{}", deleted.body);
             // The URL holds still: the same bytes once more, for whoever looks at them.
             assert_eq!(drive.put(&Upload::of(&file), pdf(100)).await.status, 200);
-            done.gate.release();
-            true
         };
-        let telling = tell(&drive.app, &file);
-        let (told, was_stopped) = tokio::join!(telling, async {
-            tokio::time::timeout(std::time::Duration::from_secs(3), deleting).await.unwrap_or(false)
-        });
-        if !was_stopped {
-            assert!(done.gate.release(), "it was stopped and not deleted");
+        let (deleted, told) = done.gate.while_stopped(deleting, tell(&drive.app, &file)).await;
+        if deleted.is_none() {
+            assert!(told);
             break;
         }
         stopped += 1;
@@ -225,4 +207,133 @@ async fn an_event_that_comes_ten_times_at_once_or_too_late_changes_nothing() {
     assert_eq!(drive.put(&Upload::of(&early), pdf(100)).await.status, 200);
     assert!(tell(&drive.app, &early).await);
     assert_eq!(drive.read(&early).await.json()["status"], "ACTIVE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_has_begun_is_done_whatever_becomes_of_the_file_meanwhile() {
+    let Some((drive, done)) = start().await else { return };
+    let file = drive.upload("notes.pdf", &pdf(100)).await;
+    // What it reads and removes passes; what it writes is stopped.
+    done.gate.stop(2, Stop::Before);
+    let uploading = async {
+        assert_eq!(drive.put(&Upload::of(&file), pdf(100)).await.status, 200);
+        assert!(tell(&drive.app, &file).await);
+        assert_eq!(drive.read(&file).await.json()["status"], "ACTIVE");
+    };
+    let request = drive.app.as_user(&drive.token, Method::DELETE, &path(&file)).header("if-match", "\"1\"");
+    let (uploaded, deleted) = done.gate.while_stopped(uploading, drive.app.send(request)).await;
+    assert!(uploaded.is_some());
+    assert_eq!(deleted.status, 204, "{}", deleted.body);
+    drive.read(&file).await.problem(404, "NOT_FOUND");
+    assert_eq!(drive.objects().await, [""; 0]);
+    assert_eq!(room_taken(&drive).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_bytes_never_take_the_place_of_those_that_were_looked_at() {
+    let Some((drive, done)) = start().await else { return };
+    let (bytes, mut other) = (pdf(5000), pdf(5000));
+    other[4999] ^= 1;
+    let file = drive.upload("notes.pdf", &bytes).await;
+    // One who has read the item is slow to read the object; another is done by then, and the client sends once more.
+    done.gate.stop(1, Stop::Before);
+    let meanwhile = async {
+        assert!(tell(&drive.app, &file).await);
+        assert_eq!(drive.put(&Upload::of(&file), other).await.status, 200);
+    };
+    let (stopped, told) = done.gate.while_stopped(meanwhile, tell(&drive.app, &file)).await;
+    assert!(stopped.is_some() && !told, "it is to come again");
+    assert!(tell(&drive.app, &file).await);
+    let url = drive.download(&file).await.json()["downloadUrl"].as_str().unwrap().to_owned();
+    assert!(drive.fetch(&url).await.body == bytes);
+    assert_eq!(drive.objects().await.len(), 1);
+}
+
+async fn expire(app: &TestApp) {
+    app.invoke("files-expire", "{\"scheduledTime\": \"2026-11-25T10:00:00Z\"}").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_files_expire_is_finished_by_the_next_run() {
+    let held = ["files-finalize", "files-expire"];
+    let Some((app, done)) = faults::start(Faults::default(), &held).await else { return };
+    let mut drive = Drive::on(app).await;
+    let (mut passing, mut killed) = (0, 0);
+    for stop in Stop::BOTH.into_iter().cycle() {
+        // It has come, it was copied, and whoever looked at it died: for good.
+        let file = drive.upload("notes.pdf", &pdf(100)).await;
+        done.gate.stop(3, Stop::Before);
+        assert_eq!(done.gate.kill(tell(&drive.app, &file)).await, None);
+        assert_eq!(drive.objects().await.len(), 2);
+        drive.app.advance_clock(24 * 3600 + 1).await;
+        drive.token = drive.app.login(&drive.account).await.access;
+        done.gate.stop(passing, stop);
+        let ended = done.gate.kill(expire(&drive.app)).await.is_some();
+        if !ended {
+            killed += 1;
+            expire(&drive.app).await;
+        }
+        let read = drive.read(&file).await.json();
+        assert_eq!((&read["status"], &read["reason"]), (&json!("EXPIRED"), &json!("NOT_IN_TIME")));
+        assert_eq!(drive.objects().await, [""; 0], "{passing} {stop:?}");
+        assert_eq!(room_taken(&drive).await, 0, "{passing} {stop:?}");
+        // An event that was late by a day, and one that comes after that.
+        assert!(tell(&drive.app, &file).await);
+        assert_eq!(drive.objects().await, [""; 0]);
+        let items = drive.app.aws().dynamodb().scan().table_name("FilesTable").send().await.unwrap();
+        assert!(items.items().iter().all(|item| !item.contains_key("pending")), "it is in the list for ever");
+        if ended {
+            break;
+        }
+        passing += u32::from(stop == Stop::After);
+    }
+    assert_eq!(killed, 12, "each of six steps, before and after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_files_of_one_user_expire_in_one_run_and_go_with_their_user_though_transactions_meet() {
+    let faults = Faults { conflicts: 20, cuts: 5 };
+    let Some((app, _)) = faults::start(faults, &["files-finalize", "files-expire"]).await else { return };
+    let mut drive = Drive::on(app).await;
+    let create = async |count: usize| {
+        for number in 0..count {
+            let body = json!({"filename": format!("{number}.png"), "size": 10});
+            // Where its reply was cut, it may be there all the same.
+            let key = uuid::Uuid::new_v4().to_string();
+            let request =
+                || drive.app.as_user(&drive.token, Method::POST, FILES).header("idempotency-key", &key);
+            let made = async || (drive.app.send(request().json(&body)).await.status == 201).then_some(());
+            eventually("a file", PATIENCE, made).await;
+        }
+    };
+    create(70).await;
+    assert_eq!(room_taken(&drive).await, 700);
+    drive.app.advance_clock(24 * 3600 + 1).await;
+    expire(&drive.app).await;
+    assert_eq!(room_taken(&drive).await, 0);
+    drive.token = drive.app.login(&drive.account).await.access;
+    let page = drive.list("?size=100").await;
+    let files = page["data"].as_array().unwrap();
+    assert_eq!(files.iter().filter(|file| file["status"] == "EXPIRED").count(), 70);
+
+    let create = async |count: usize| {
+        for _ in 0..count {
+            drive.create("a.png", 10).await;
+        }
+    };
+    create(5).await;
+    let body = json!({"password": PASSWORD});
+    let gone = async || {
+        let status = drive.app.do_as(&drive.token, Method::DELETE, ME, &body).await.status.as_u16();
+        [204, 401].contains(&status).then_some(())
+    };
+    eventually("end of the account", PATIENCE, gone).await;
+    let cleared = async || {
+        let items = drive.app.aws().dynamodb().scan().table_name("CountersTable").send().await.unwrap();
+        let of_user = items.items().iter().any(|item| item["id"].as_s().unwrap().contains(&drive.account.id));
+        (!of_user).then_some(())
+    };
+    eventually("end of the user's files", PATIENCE, cleared).await;
+    let items = drive.app.aws().dynamodb().scan().table_name("FilesTable").send().await.unwrap();
+    assert!(items.items().iter().all(|item| item["filename"].as_s().unwrap() == "deleted"));
 }

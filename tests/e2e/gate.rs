@@ -1,9 +1,10 @@
 //! A gate that one call of the cloud does not pass until it is told to, or never: what a crash between two steps leaves.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
+use crate::app::PATIENCE;
 use crate::drive::BUCKET;
 
 /// Where a call stops.
@@ -19,38 +20,72 @@ impl Stop {
     pub(crate) const BOTH: [Self; 2] = [Self::Before, Self::After];
 }
 
-/// The gate. It counts calls that read or write items, and all of the bucket of files.
+/// The gate. It counts calls that read or write files' items by their keys, and all of their bucket.
 #[derive(Default)]
 pub(crate) struct Gate {
     /// How many calls pass before the one that stops.
     armed: Mutex<Option<(u32, Stop)>>,
     reached: Notify,
-    open: Mutex<Option<std::sync::Arc<Semaphore>>>,
+    open: Notify,
+    gone: Arc<Notify>,
+}
+
+/// Tells when a call that was stopped is no longer waited for.
+struct Waiting(Arc<Notify>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Gate {
     /// Stops the call that comes after `passing` others.
     pub(crate) fn stop(&self, passing: u32, stop: Stop) {
-        *self.open.lock().unwrap() = Some(std::sync::Arc::new(Semaphore::new(0)));
         *self.armed.lock().unwrap() = Some((passing, stop));
     }
 
-    /// Waits until it has stopped a call.
-    pub(crate) async fn reached(&self) {
-        self.reached.notified().await;
+    /// Does `work` until a call of it is stopped, and drops it there with all that it has not done yet: as a process that
+    /// is killed. Answers whether one was stopped, or what the work came to.
+    pub(crate) async fn kill<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let done = tokio::select! {
+            () = self.reached.notified() => None,
+            done = work => Some(done),
+        };
+        if done.is_none() {
+            // Dead is who no longer waits for the answer of a call.
+            tokio::time::timeout(PATIENCE, self.gone.notified()).await.expect("it lives on");
+        }
+        self.armed.lock().unwrap().take();
+        done
     }
 
-    /// Lets the call pass, and stops no other. Whether one would have been stopped.
-    pub(crate) fn release(&self) -> bool {
-        if let Some(open) = self.open.lock().unwrap().take() {
-            open.add_permits(1);
+    /// Does `work` as soon as a call is stopped, and lets that one pass then. Nothing where none is, before `other` ends.
+    pub(crate) async fn while_stopped<T, O>(
+        &self,
+        work: impl Future<Output = T>,
+        other: impl Future<Output = O>,
+    ) -> (Option<T>, O) {
+        tokio::pin!(other);
+        tokio::select! {
+            () = self.reached.notified() => {}
+            other = &mut other => {
+                self.armed.lock().unwrap().take();
+                return (None, other);
+            }
         }
-        self.armed.lock().unwrap().take().is_some()
+        let done = work.await;
+        self.open.notify_one();
+        let other = other.await;
+        self.gone.notified().await;
+        (Some(done), other)
     }
 
     /// How the gate takes a call.
-    pub(crate) fn meets(&self, operation: &str, path: &str) -> Option<Stop> {
+    pub(crate) fn meets(&self, operation: &str, path: &str, body: &[u8]) -> Option<Stop> {
+        let table = b"\"FilesTable\"";
         let counted = matches!(operation, "GetItem" | "BatchGetItem" | "TransactWriteItems")
+            && body.windows(table.len()).any(|text| text == table)
             || path.strip_prefix('/').is_some_and(|path| path.starts_with(BUCKET));
         let mut armed = self.armed.lock().unwrap();
         let (passing, stop) = (*armed).filter(|_| counted)?;
@@ -60,10 +95,8 @@ impl Gate {
 
     /// Stops a call.
     pub(crate) async fn wait(&self) {
-        let open = self.open.lock().unwrap().clone();
+        let _waiting = Waiting(Arc::clone(&self.gone));
         self.reached.notify_one();
-        if let Some(open) = open {
-            drop(open.acquire().await);
-        }
+        self.open.notified().await;
     }
 }

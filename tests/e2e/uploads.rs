@@ -142,6 +142,8 @@ async fn a_file_that_lies_is_rejected_for_a_reason_and_leaves_nothing() {
     let lies = [
         ("an.exe.png", exe(), "TYPE_MISMATCH"),
         ("page.pdf", b"<html>".to_vec(), "TYPE_MISMATCH"),
+        ("page-and.pdf", b"<html><!--%PDF-1.7\n-->".to_vec(), "TYPE_MISMATCH"),
+        ("exe-and.pdf", [exe(), pdf(100)].concat(), "TYPE_MISMATCH"),
         ("other.jpg", png(100), "TYPE_MISMATCH"),
         ("zip.docx", zip(&[("a.txt", b"hello")]), "TYPE_MISMATCH"),
         ("empty.docx", docx_without_its_text(), "TYPE_MISMATCH"),
@@ -216,4 +218,31 @@ async fn the_largest_file_goes_through() {
     let file = drive.active("large.pdf", &bytes).await;
     let url = drive.download(&file).await.json()["downloadUrl"].as_str().unwrap().to_owned();
     assert!(drive.fetch(&url).await.body == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_says_beside_what_was_signed_does_not_come_along() {
+    let Some(drive) = Drive::start().await else { return };
+    let (file, upload) = place(&drive, false).await;
+    let mut more = upload;
+    for (name, value) in [
+        ("content-encoding", "gzip"),
+        ("content-language", "tlh"),
+        ("content-disposition", "inline"),
+        ("cache-control", "public, max-age=31536000"),
+    ] {
+        more.headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    assert_eq!(drive.put(&more, png(100)).await.status, 200);
+    let file = drive.settled(&file).await;
+    let url = drive.download(&file).await.json()["downloadUrl"].as_str().unwrap().to_owned();
+    let fetched = drive.fetch(&url).await;
+    assert_eq!(
+        fetched.headers["content-disposition"],
+        "attachment; filename=\"a.png\"; filename*=UTF-8''a.png"
+    );
+    for name in ["content-encoding", "content-language", "cache-control"] {
+        assert_eq!(fetched.headers.get(name), None, "{name}");
+    }
+    assert!(fetched.body == png(100));
 }

@@ -1,22 +1,19 @@
 //! `events-user-deleted`: what a deleted user leaves behind is removed, page by page.
 
 use aws_sdk_sqs::Client;
-use futures_util::future::try_join_all;
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::event::{Event, OnBus, Provenance};
-use shared::files::{File, Files, Objects};
+use shared::files::{FILES_AT_ONCE, File, Files, Objects};
 use shared::function::{Consumer, Delivery};
 use shared::id::UserId;
 use shared::one_time::OneTimeTokens;
 use shared::sessions::Sessions;
 use shared::{Error, Function, Init, Result, transaction};
+use uuid::Uuid;
 
 /// `events-user-deleted`.
 pub static FUNCTION: Function = Function::queue::<UserDeleted>("events-user-deleted");
-
-/// Files that are removed at once.
-const FILES: usize = 25;
 
 /// What clearing up after a user needs. It keeps no receipts: to remove what is gone does nothing.
 pub struct UserDeleted {
@@ -68,23 +65,25 @@ impl Consumer for UserDeleted {
 impl UserDeleted {
     /// Removes a page of a user's files; answers whether there may be more.
     async fn remove_some_files(&self, user: UserId, because: &Event) -> Result<bool> {
-        let ids = self.files.ids_of(user, None, FILES).await?;
-        let files = self.files.get_all(&ids).await?;
-        self.objects.remove(files.iter().flat_map(File::objects)).await?;
-        try_join_all(files.iter().map(|file| self.delete(file, because))).await?;
+        let ids = self.files.ids_of(user, None, FILES_AT_ONCE).await?;
+        transaction::retry_changed(|| Box::pin(self.remove_files(&ids, because))).await?;
         Ok(!ids.is_empty())
     }
 
-    /// Deletes a file; one that changed meanwhile is left for the next page.
-    async fn delete(&self, file: &File, because: &Event) -> Result<()> {
+    async fn remove_files(&self, ids: &[Uuid], because: &Event) -> Result<()> {
+        let files = self.files.get_all(ids).await?;
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.objects.remove(files.iter().flat_map(File::objects)).await?;
         let now = self.clock.now();
-        let change = Provenance {
-            correlation_id: because.correlation_id.clone(),
-            actor: "events-user-deleted".to_owned(),
-            reason: "delete".to_owned(),
-        };
-        let mut next = file.next(now, change);
-        next.delete(now);
-        transaction::write(&self.dynamodb, self.files.replace(file, &next, &self.counters)?).await.map(drop)
+        let change = Provenance::of_function("events-user-deleted", "delete", &because.correlation_id);
+        let deleted = files.into_iter().map(|file| {
+            let mut next = file.next(now, change.clone());
+            next.delete(now);
+            (file, next)
+        });
+        let deleted: Vec<_> = deleted.collect();
+        transaction::commit(&self.dynamodb, self.files.replace(&deleted, &self.counters)?).await
     }
 }

@@ -39,11 +39,7 @@ impl Consumer for UserRegistered {
         let Fact::UserRegistered { user_id, email, name } = event.fact else {
             return Err(Error::internal(format!("a rule sent {} here", event.fact.kind())));
         };
-        let change = Provenance {
-            correlation_id: event.correlation_id.clone(),
-            actor: "events-user-registered".to_owned(),
-            reason: "register".to_owned(),
-        };
+        let change = Provenance::of_function("events-user-registered", "register", &event.correlation_id);
         let token = OneTimeToken::new(user_id, Purpose::VerifyEmail, self.clock.now(), change)?;
         let job = EmailJob {
             // Derived, so that a job queued twice is still one mail.

@@ -69,8 +69,8 @@ impl Endpoint for Create {
     fn describe() -> About {
         About::new("Make a place for a file, which is then uploaded")
             .detail(
-                "`upload` is the request that uploads it, to S3, once, within 15 minutes: with this method, this URL and all \
-                 of these headers. The file is `PENDING` until its bytes were looked at, seconds later: then it is \
+                "`upload` is the request that uploads it, to S3, within 15 minutes: with this method, this URL and all of these \
+                 headers. It is refused once the bytes are there; with `sha256`, so are any but these very bytes. The file is `PENDING` until its bytes were looked at, seconds later: then it is \
                  `ACTIVE`, or `REJECTED` for a `reason`.",
             )
             .body::<Announced>(json!({"filename": "notes.pdf", "size": 48213}))

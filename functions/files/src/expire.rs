@@ -1,22 +1,24 @@
 //! `files-expire`: every hour, gives up files whose bytes did not come within a day.
+//!
+//! A file is given up first and its objects are removed then; only after that it leaves the list of pending files. So what
+//! a crash leaves, the next run finds.
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::event::Provenance;
-use shared::files::{File, Files, Objects, PENDING_SECONDS, Reason};
+use shared::files::{File, Files, Objects, PENDING_SECONDS};
 use shared::function::Task;
+use shared::listing::SHARDS;
 use shared::time::Timestamp;
-use shared::transaction::{Written, write};
+use shared::transaction::{commit, retry_changed};
 use shared::{Function, Init, Result};
+use uuid::Uuid;
 
 /// `files-expire`.
 pub static FUNCTION: Function = Function::schedule::<Expire>("files-expire");
 
-/// Files of each partition that are given up at once.
-const AT_ONCE: i32 = 10;
 /// How long a run goes on taking more: the next one takes what is left.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -44,41 +46,49 @@ impl Task for Expire {
         let started = Instant::now();
         let before = self.clock.now().plus_seconds(-PENDING_SECONDS);
         let mut expired = 0;
-        loop {
-            let ids = self.files.ids_pending_since(before, AT_ONCE).await?;
-            let files = self.files.get_all(&ids).await?;
-            let given_up = try_join_all(files.iter().map(|file| self.expire(file))).await?;
-            let count = given_up.into_iter().filter(|given_up| *given_up).count();
-            expired += count;
-            // Where none could be, the index lags behind, or others are at work.
-            if count == 0 || started.elapsed() > PATIENCE {
-                tracing::info!(expired, "files expired");
-                return Ok(());
+        for shard in 0..SHARDS {
+            let mut start = None;
+            loop {
+                let (ids, next) = self.files.ids_pending_since(shard, before, start).await?;
+                expired += self.expire(&ids).await?;
+                start = next;
+                if start.is_none() || started.elapsed() > PATIENCE {
+                    break;
+                }
             }
         }
+        tracing::info!(expired, "files expired");
+        Ok(())
     }
 }
 
 impl Expire {
-    /// Gives a file up that is pending still; answers whether it was.
-    async fn expire(&self, file: &File) -> Result<bool> {
-        if !file.is_pending() {
-            return Ok(false);
-        }
+    /// Gives up those of a page of files that are pending, and tidies up after them; answers how many.
+    async fn expire(&self, ids: &[Uuid]) -> Result<usize> {
+        let given_up = |file: &mut File| file.expire(file.updated_at);
+        let expired = retry_changed(|| Box::pin(self.change(ids, File::is_pending, given_up))).await?;
+        // Also those that an earlier run gave up and did not tidy up after.
+        let left = self.files.get_all(ids).await?;
+        let left: Vec<&File> = left.iter().filter(|file| file.has_expired()).collect();
+        self.objects.remove(left.iter().flat_map(|file| file.objects())).await?;
+        retry_changed(|| Box::pin(self.change(ids, File::has_expired, File::tidied))).await?;
+        Ok(expired)
+    }
+
+    /// Changes those of a page of files that are of a kind, all at once; answers how many.
+    async fn change(&self, ids: &[Uuid], which: fn(&File) -> bool, how: fn(&mut File)) -> Result<usize> {
         let now = self.clock.now();
-        let change = Provenance {
-            correlation_id: file.change.correlation_id.clone(),
-            actor: "files-expire".to_owned(),
-            reason: "expire".to_owned(),
-        };
-        let mut next = file.next(now, change);
-        next.reject(Reason::NotUploaded, now);
-        let steps = self.files.replace(file, &next, &self.counters)?;
-        if let Written::Refused(_) = write(&self.client, steps).await? {
-            return Ok(false);
+        let files = self.files.get_all(ids).await?.into_iter().filter(which);
+        let changed = files.map(|file| {
+            let change = Provenance::of_function("files-expire", "expire", &file.change.correlation_id);
+            let mut next = file.next(now, change);
+            how(&mut next);
+            (file, next)
+        });
+        let changed: Vec<_> = changed.collect();
+        if !changed.is_empty() {
+            commit(&self.client, self.files.replace(&changed, &self.counters)?).await?;
         }
-        // What came and could not be looked at, or was not any more.
-        self.objects.remove(next.objects()).await?;
-        Ok(true)
+        Ok(changed.len())
     }
 }

@@ -11,17 +11,19 @@ pub(crate) struct Filename {
     pub(crate) extension: Extension,
 }
 
-/// Whether a character changes the direction of what follows: `gpj.exe` can look like `exe.jpg` by it
-/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>).
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a character makes a name look like another: it changes the direction of what follows, so that `gpj.exe` can
+/// look like `exe.jpg` (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>), or breaks the line.
+/// Others that are not seen stay: scripts and emojis are written with them.
+fn misleads(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Filename {
     fn parse(text: &str) -> Result<Self, Fault> {
         let wrong = |detail: &'static str| Fault::invalid("INVALID_FORMAT", detail);
-        if text.contains(turns_text) {
-            return Err(wrong("must not contain characters that change the direction of text"));
+        let text = line(text, Name::MAX)?;
+        if text.contains(misleads) {
+            return Err(wrong("must not contain characters that turn text or break the line"));
         }
         let mut parts = text.split(['/', '\\']);
         if parts.clone().any(|part| part.trim() == "..") {
@@ -127,6 +129,7 @@ mod tests {
             ("a\r\nSet-Cookie: b.png", "INVALID_FORMAT"),
             ("a\0.png", "INVALID_FORMAT"),
             ("a\u{202e}gnp.exe.png", "INVALID_FORMAT"),
+            ("a\u{2028}b.png", "INVALID_FORMAT"),
             (&long, "TOO_LONG"),
             ("a/", "TOO_SHORT"),
             ("  ", "TOO_SHORT"),

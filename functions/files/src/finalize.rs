@@ -114,7 +114,7 @@ impl Finalize {
         }
         match content.judge(file).await? {
             Ok(sha256) => {
-                self.objects.copy(&quarantine, &object.etag, &file.key).await?;
+                self.objects.promote(file, &object.etag).await?;
                 Ok(Found::Good(sha256))
             }
             Err(reason) => Ok(Found::Bad(reason)),
@@ -124,11 +124,7 @@ impl Finalize {
     /// Writes what has become of a file, unless it is no longer pending; answers it as it is then.
     async fn settle(&self, file: &File, found: Result<Sha256, Reason>) -> Result<Option<File>> {
         let now = self.clock.now();
-        let change = |reason: &str| Provenance {
-            correlation_id: file.change.correlation_id.clone(),
-            actor: "files-finalize".to_owned(),
-            reason: reason.to_owned(),
-        };
+        let change = |reason| Provenance::of_function("files-finalize", reason, &file.change.correlation_id);
         let next = match found {
             Ok(sha256) => {
                 let mut next = file.next(now, change("accept"));
@@ -141,7 +137,9 @@ impl Finalize {
                 next
             }
         };
-        match write(&self.client, self.files.replace(file, &next, &self.counters)?).await? {
+        match write(&self.client, self.files.replace(&[(file.clone(), next.clone())], &self.counters)?)
+            .await?
+        {
             Written::Committed => {
                 tracing::info!(
                     fileId = %file.id,

@@ -299,6 +299,7 @@ operations! {
         head_bucket(HeadBucketInput) -> HeadBucketOutput;
         get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
         list_buckets(ListBucketsInput) -> ListBucketsOutput;
+        get_object(GetObjectInput) -> GetObjectOutput;
         head_object(HeadObjectInput) -> HeadObjectOutput;
         list_objects(ListObjectsInput) -> ListObjectsOutput;
         list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
@@ -307,15 +308,6 @@ operations! {
         upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput;
         list_parts(ListPartsInput) -> ListPartsOutput;
         abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
-    }
-
-    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let disposition = request.input.response_content_disposition.clone();
-        let mut response = self.files.get_object(request).await?;
-        if disposition.is_some() {
-            response.output.content_disposition = disposition;
-        }
-        Ok(response)
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -335,6 +327,12 @@ operations! {
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        // s3s does not know of this condition of a copy.
+        let first = request.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
+        let _held = if first { Some(self.hold(&bucket, &key).await) } else { None };
+        if first && self.root.join(&bucket).join(&key).exists() {
+            return Err(s3_error!(PreconditionFailed));
+        }
         let response = self.files.copy_object(request).await?;
         let etag = response.output.copy_object_result.as_ref().and_then(|result| result.e_tag.clone());
         self.created(&bucket, &key, etag, "CopyObject")?;

@@ -5,16 +5,24 @@ use serde::{Deserialize, Serialize};
 /// A kind of file, by the extension of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "each is called what it is")]
 pub enum Extension {
+    /// Portable Document Format.
     Pdf,
+    /// Portable Network Graphics.
     Png,
+    /// An image of the Joint Photographic Experts Group.
     Jpg,
+    /// The same, in four letters.
     Jpeg,
+    /// Graphics Interchange Format.
     Gif,
+    /// A text of Word 97 to 2003.
     Doc,
+    /// A text of Word since 2007.
     Docx,
+    /// A workbook of Excel 97 to 2003.
     Xls,
+    /// A workbook of Excel since 2007.
     Xlsx,
 }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{Delete, MetadataDirective, ObjectIdentifier};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -75,10 +76,11 @@ impl Objects {
         Self { client: init.aws().s3(), bucket: init.text("FILES_BUCKET"), clock: init.clock() }
     }
 
-    /// Lets whoever gets the answer put these bytes of `file`, once.
+    /// Lets whoever gets the answer put what was promised of a file, as long as nothing lies there.
     ///
     /// Everything is bound by headers that are signed: S3 does not hold a client to a query parameter of that name
-    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>).
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>). Other headers a client may add,
+    /// as a `Content-Encoding`: of those nothing comes along when the object is promoted.
     pub async fn upload(&self, file: &Promised<'_>) -> Result<Upload> {
         let (config, expires_at) = self.expiring(UPLOAD_SECONDS)?;
         let put = self
@@ -104,12 +106,7 @@ impl Objects {
     /// Lets whoever gets the answer read `file`, which a browser then saves under its name.
     pub async fn download(&self, file: &File) -> Result<Download> {
         let (config, expires_at) = self.expiring(DOWNLOAD_SECONDS)?;
-        let get = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(&file.key)
-            .response_content_disposition(attachment(&file.filename));
+        let get = self.client.get_object().bucket(&self.bucket).key(&file.key);
         let request = get.presigned(config).await?;
         Ok(Download { download_url: request.uri().to_owned(), expires_at })
     }
@@ -136,22 +133,36 @@ impl Objects {
         }
     }
 
-    /// Copies an object, if it still has the bytes of `etag` ([`Error::Changed`] otherwise). A second copy changes
-    /// nothing.
-    pub async fn copy(&self, from: &str, etag: &str, to: &str) -> Result<()> {
+    /// Copies what was uploaded for `file` to its place, with what a browser is to know of it, if it still has the bytes
+    /// of `etag` and no others lie there ([`Error::Changed`] otherwise). A second copy changes nothing.
+    pub async fn promote(&self, file: &File, etag: &str) -> Result<()> {
         // Our keys have no character that would have to be encoded.
-        let source = format!("{}/{from}", self.bucket);
-        let copy = self.client.copy_object().bucket(&self.bucket).key(to).copy_source(source);
-        match copy.copy_source_if_match(etag).send().await {
-            Ok(_) => Ok(()),
-            Err(error)
-                if matches!(
-                    error.as_service_error().and_then(|error| error.code()),
-                    Some("NoSuchKey" | "PreconditionFailed")
-                ) =>
-            {
-                Err(Error::Changed)
-            }
+        let source = format!("{}/{}", self.bucket, quarantine_key(file.id));
+        let copy = self
+            .client
+            .copy_object()
+            .bucket(&self.bucket)
+            .key(&file.key)
+            .if_none_match("*")
+            .copy_source(source)
+            .copy_source_if_match(etag)
+            .metadata_directive(MetadataDirective::Replace)
+            .content_type(file.extension.content_type())
+            .content_disposition(attachment(&file.filename));
+        let Err(error) = copy.send().await else { return Ok(()) };
+        match error.as_service_error().and_then(|error| error.code()) {
+            // It was copied before.
+            Some("PreconditionFailed") if self.etag(&file.key).await?.as_deref() == Some(etag) => Ok(()),
+            Some("PreconditionFailed" | "NoSuchKey") => Err(Error::Changed),
+            _ => Err(error.into()),
+        }
+    }
+
+    /// Which bytes lie at `key`, if any do.
+    async fn etag(&self, key: &str) -> Result<Option<String>> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(output) => Ok(output.e_tag),
+            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -213,9 +224,20 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
+/// The longest name that a file system takes, in bytes. S3 takes 2 KB of such headers, and in one each byte may be three.
+const LONGEST: usize = 255;
+
+/// The name, with the end of its stem cut off if it is longer than [`LONGEST`].
+fn cut(name: &str) -> String {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let room = LONGEST.saturating_sub(extension.len() + 1).min(stem.len());
+    format!("{}.{extension}", &stem[..stem.floor_char_boundary(room)])
+}
+
 /// The `Content-Disposition` that has a browser save a file under this name (RFC 6266): in `filename` with an `_` for
 /// what every program may not read, in `filename*` as it is.
 fn attachment(name: &str) -> String {
+    let name = &cut(name);
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ';
     let fallback: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
     format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", utf8_percent_encode(name, PLAIN))
@@ -232,5 +254,10 @@ mod tests {
             "attachment; filename=\"r_sum_ _1_.pdf\"; filename*=UTF-8''r%C3%A9sum%C3%A9%20%221%22.pdf"
         );
         assert_eq!(attachment("a.pdf"), "attachment; filename=\"a.pdf\"; filename*=UTF-8''a.pdf");
+        let long = attachment(&format!("{}.xlsx", "\u{1f600}".repeat(250)));
+        assert!(
+            long.ends_with(&format!("{}.xlsx", "%F0%9F%98%80".repeat(62))) && long.len() < 2048,
+            "{long}"
+        );
     }
 }

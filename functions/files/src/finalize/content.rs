@@ -60,6 +60,8 @@ impl Content {
 /// Whether bytes are of the kind that an extension says.
 fn check(extension: Extension, bytes: &[u8]) -> Result<(), Reason> {
     match extension {
+        // At its very beginning: `infer` lets a kilobyte of something else come before it.
+        Extension::Pdf if !bytes.starts_with(b"%PDF-") => Err(Reason::TypeMismatch),
         Extension::Pdf | Extension::Png | Extension::Jpg | Extension::Jpeg | Extension::Gif => {
             let is_of_kind = infer::is_mime(bytes, extension.content_type());
             if is_of_kind { Ok(()) } else { Err(Reason::TypeMismatch) }
@@ -96,7 +98,7 @@ mod tests {
             (Extension::Pdf, pdf),
         ];
         for (extension, _) in kinds {
-            for bytes in [png, gif, jpeg, pdf, exe, b"", b"<svg>", b"PK\x03\x04"] {
+            for bytes in [png, gif, jpeg, pdf, exe, b"", b"<svg>", b"PK\x03\x04", b"MZ\0%PDF-1.7\n"] {
                 let own = kinds.contains(&(extension, bytes));
                 assert_eq!(check(extension, bytes).is_ok(), own, "{extension:?} {bytes:?}");
             }

@@ -1,6 +1,6 @@
 //! Whether a document is what its extension says: by its own directory, not by its first bytes.
 
-use std::io::{Cursor, Read as _, sink};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, sink};
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
@@ -18,13 +18,45 @@ const PARTS: usize = 10_000;
 /// The list of parts is read up to so many bytes.
 const LIST: u64 = 1 << 20;
 
+/// How many times its own size is read of a document, and how many bytes more, before that is enough: of a well-made one
+/// every byte is read once, and its directory and its list of parts a second time.
+const READINGS: u64 = 3;
+const MORE: u64 = 64 << 10;
+
+/// A document's bytes, of which only so many are read. Its parts may lie on top of each other, or lead in circles: a few
+/// bytes would be read for hours, and into any amount of memory.
+struct Bounded<'a> {
+    bytes: Cursor<&'a [u8]>,
+    left: u64,
+}
+
+impl<'a> Bounded<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes: Cursor::new(bytes), left: bytes.len() as u64 * READINGS + MORE }
+    }
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| io::Error::other("read too often"))?;
+        Ok(read)
+    }
+}
+
+impl Seek for Bounded<'_> {
+    fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
+        self.bytes.seek(place)
+    }
+}
+
 /// A document of Office 97 to 2003: a compound file that has one of these streams
 /// (<https://learn.microsoft.com/openspecs/windows_protocols/ms-cfb>).
 pub(super) fn compound(bytes: &[u8], streams: &[&str]) -> Result<(), Reason> {
     if !bytes.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") {
         return Err(Reason::TypeMismatch);
     }
-    let file = cfb::CompoundFile::open(Cursor::new(bytes)).map_err(|_| Reason::Malformed)?;
+    let file = cfb::CompoundFile::open(Bounded::new(bytes)).map_err(|_| Reason::Malformed)?;
     if streams.iter().any(|stream| file.is_stream(stream)) { Ok(()) } else { Err(Reason::TypeMismatch) }
 }
 
@@ -34,7 +66,7 @@ pub(super) fn open_xml(bytes: &[u8], main: &str) -> Result<(), Reason> {
     if !bytes.starts_with(b"PK\x03\x04") {
         return Err(Reason::TypeMismatch);
     }
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| Reason::Malformed)?;
+    let mut archive = ZipArchive::new(Bounded::new(bytes)).map_err(|_| Reason::Malformed)?;
     unpack(&mut archive, bytes.len() as u64)?;
     let Some(place) = archive.index_for_name("[Content_Types].xml") else { return Err(Reason::TypeMismatch) };
     let mut list = Vec::new();
@@ -47,7 +79,7 @@ pub(super) fn open_xml(bytes: &[u8], main: &str) -> Result<(), Reason> {
 }
 
 /// Unpacks everything and keeps nothing. What an archive says of its sizes need not be true.
-fn unpack(archive: &mut ZipArchive<Cursor<&[u8]>>, size: u64) -> Result<(), Reason> {
+fn unpack(archive: &mut ZipArchive<Bounded<'_>>, size: u64) -> Result<(), Reason> {
     if archive.len() > PARTS {
         return Err(Reason::ExpandsTooFar);
     }
@@ -169,6 +201,61 @@ mod tests {
             let bytes = zipped(&[("[Content_Types].xml", list.as_bytes()), ("word/a.xml", b"")]);
             assert_eq!(open_xml(&bytes, MAIN), Err(reason), "{list}");
         }
+    }
+
+    /// An archive of so many parts that are all the same bytes: deflate that goes on and on and unpacks to nothing.
+    fn overlapping(parts: usize, size: usize) -> Vec<u8> {
+        let packed: Vec<u8> =
+            [0, 0, 0, 0xff, 0xff].into_iter().cycle().take(size / 5 * 5).chain([3, 0]).collect();
+        let length = u32::try_from(packed.len()).unwrap().to_le_bytes();
+        // Version, flags, deflated, time, date; CRC, packed and unpacked size; lengths of name and extra field.
+        let common =
+            [&[20, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &length, &[0; 4], &[5, 0, 0, 0]].concat();
+        let mut bytes = [b"PK\x03\x04", &common[..], b"00000", &packed].concat();
+        let directory = bytes.len();
+        for part in 0..parts {
+            let name = format!("{part:05}");
+            bytes.extend([&b"PK\x01\x02\x14\0"[..], &common, &[0; 14], name.as_bytes()].concat());
+        }
+        let length = u32::try_from(bytes.len() - directory).unwrap().to_le_bytes();
+        let count = u16::try_from(parts).unwrap().to_le_bytes();
+        let start = u32::try_from(directory).unwrap().to_le_bytes();
+        bytes.extend([&b"PK\x05\x06\0\0\0\0"[..], &count, &count, &length, &start, &[0, 0]].concat());
+        bytes
+    }
+
+    /// A compound file whose table of sectors is one and the same sector, over and over.
+    fn repeating(lists: u32) -> Vec<u8> {
+        const NONE: u32 = 0xffff_fffe;
+        const SECTOR: usize = 4096;
+        let mut header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
+        header.extend([0; 16]);
+        header.extend([0x3e, 0, 4, 0, 0xfe, 0xff, 12, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
+        // Sectors of the directory and of the table, then where the directory is, and so on.
+        for word in [1, lists * 1023 + 109, 1, 0, 4096, NONE, 0, 2, lists] {
+            header.extend(word.to_le_bytes());
+        }
+        header.resize(512, 0);
+        header.resize(SECTOR, 0);
+        let mut bytes = header;
+        bytes.extend([0xff; SECTOR]);
+        bytes.extend([0; SECTOR]);
+        for list in 0..lists {
+            bytes.extend([0; SECTOR - 4]);
+            let next = if list + 1 == lists { NONE } else { list + 3 };
+            bytes.extend(next.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_would_be_read_over_and_over_is_not() {
+        let started = Instant::now();
+        assert_eq!(open_xml(&overlapping(9000, 1 << 20), MAIN), Err(Reason::Malformed));
+        assert_eq!(compound(&repeating(250), &["/WordDocument"]), Err(Reason::Malformed));
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        // It is well made but for that: with one part it is an archive that has no list of parts.
+        assert_eq!(open_xml(&overlapping(1, 1 << 20), MAIN), Err(Reason::TypeMismatch));
     }
 
     /// Of damaged documents some are still readable; none takes long or panics.

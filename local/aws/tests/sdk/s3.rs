@@ -1,11 +1,13 @@
 //! Objects: who is told of them, who may write first, and which pages may.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::types::{CorsConfiguration, CorsRule, EventBridgeConfiguration, NotificationConfiguration};
+use aws_sdk_s3::types::{
+    CorsConfiguration, CorsRule, EventBridgeConfiguration, MetadataDirective, NotificationConfiguration,
+};
 use local_aws::SECRET_ACCESS_KEY;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -155,4 +157,60 @@ async fn a_page_may_put_where_the_bucket_says_so() {
         assert!(answer.starts_with("http/1.1 200"), "{answer}");
         assert_eq!(answer.contains(&format!("access-control-allow-origin: {origin}")), seen, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn an_object_is_copied_to_where_none_lies_and_only_if_it_is_the_same() {
+    let (_world, s3) = bucket().await;
+    let put = async |key: &str, bytes: &'static [u8]| {
+        let put =
+            s3.put_object().bucket("shop").key(key).content_encoding("gzip").body(bytes.to_vec().into());
+        put.send().await.unwrap().e_tag.unwrap()
+    };
+    let etag = put("from", b"hello").await;
+    let copy = || {
+        let copy = s3.copy_object().bucket("shop").key("to").copy_source("shop/from").if_none_match("*");
+        copy.metadata_directive(MetadataDirective::Replace).content_type("text/plain")
+    };
+    let refused = copy().copy_source_if_match("\"0\"").send().await.unwrap_err();
+    assert_eq!(refused.code(), Some("PreconditionFailed"));
+    let copies = (0..10).map(|_| tokio::spawn(copy().copy_source_if_match(&etag).send()));
+    let mut made = 0;
+    for copy in copies.collect::<Vec<_>>() {
+        match copy.await.unwrap() {
+            Ok(_) => made += 1,
+            Err(error) => assert_eq!(error.code(), Some("PreconditionFailed"), "{error:?}"),
+        }
+    }
+    assert_eq!(made, 1);
+    let read = s3.get_object().bucket("shop").key("to").send().await.unwrap();
+    assert_eq!((read.content_type(), read.content_encoding()), (Some("text/plain"), None));
+    assert_eq!(read.e_tag(), Some(etag.as_str()));
+}
+
+#[tokio::test]
+async fn bytes_of_another_checksum_leave_nothing() {
+    let (_world, s3) = bucket().await;
+    let put =
+        s3.put_object().bucket("shop").key("k").if_none_match("*").checksum_sha256("A".repeat(43) + "=");
+    let refused = put.body(b"hello".to_vec().into()).send().await.unwrap_err();
+    assert_eq!(refused.code(), Some("BadDigest"));
+    assert!(s3.head_object().bucket("shop").key("k").send().await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_signed_for_a_while_goes_by_the_clouds_clock() {
+    let (world, s3) = bucket().await;
+    s3.put_object().bucket("shop").key("k").body(b"hello".to_vec().into()).send().await.unwrap();
+    let get = async |ahead: u64| {
+        let signing = PresigningConfig::builder().expires_in(Duration::from_secs(60));
+        let signing = signing.start_time(SystemTime::now() + Duration::from_secs(ahead)).build().unwrap();
+        let signed = s3.get_object().bucket("shop").key("k").presigned(signing).await.unwrap();
+        let path = signed.uri().trim_start_matches(&world.cloud.endpoint()).to_owned();
+        head(&world, &format!("GET {path} HTTP/1.1\r\n")).await
+    };
+    assert!(get(0).await.starts_with("http/1.1 200"));
+    world.cloud.advance_clock(3_600_000).unwrap();
+    assert!(get(0).await.starts_with("http/1.1 403"));
+    assert!(get(3600).await.starts_with("http/1.1 200"));
 }
