@@ -2,7 +2,8 @@
 //!
 //! A file is [`Status::Pending`] until its bytes have come and were looked at. Then it is either [`Status::Active`], until
 //! its owner deletes it, or [`Status::Rejected`]; one whose bytes do not come is [`Status::Expired`]. From these two, and
-//! from being deleted, nothing leads back: so whoever finds a file there may remove its objects.
+//! from the moment that it [is to be deleted](File::begin_deletion), nothing leads back: so whoever finds a file there may
+//! remove its objects.
 
 use std::collections::HashMap;
 
@@ -75,10 +76,13 @@ pub struct File {
     /// When it became active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uploaded_at: Option<Timestamp>,
-    /// As long as it is pending, or has expired and may have objects still, its partition in the list of those, see
-    /// [`crate::listing`].
+    /// As long as it is pending, or [leaves](Self::is_leaving) objects to be removed, its partition in the list of such
+    /// files, see [`crate::listing`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<u8>,
+    pub unfinished: Option<u8>,
+    /// When it was decided that it is to be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleting_at: Option<Timestamp>,
     /// As long as it is not deleted, in whose list it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_of: Option<UserId>,
@@ -165,7 +169,8 @@ impl File {
             reason: None,
             key: format!("{day}/{}.{}", id::uuid(now), extension.name()),
             uploaded_at: None,
-            pending: Some(listing::shard(id.as_bytes())),
+            unfinished: Some(listing::shard(id.as_bytes())),
+            deleting_at: None,
             list_of: Some(user_id),
             deleted_at: None,
             ttl: None,
@@ -188,7 +193,7 @@ impl File {
         self.status = Status::Active;
         self.sha256 = Some(sha256);
         self.uploaded_at = Some(now);
-        self.pending = None;
+        self.unfinished = None;
     }
 
     /// Refuses it.
@@ -196,11 +201,11 @@ impl File {
         debug_assert!(self.is_pending(), "only what is pending is refused");
         self.status = Status::Rejected;
         self.reason = Some(reason);
-        self.pending = None;
+        self.unfinished = None;
         self.end(now);
     }
 
-    /// Gives it up: its time is over. It stays in the list of pending files until its objects are removed.
+    /// Gives it up: its time is over. It then [leaves](Self::leave).
     pub fn expire(&mut self, now: Timestamp) {
         debug_assert!(self.is_pending(), "only what is pending is given up");
         self.status = Status::Expired;
@@ -208,9 +213,19 @@ impl File {
         self.end(now);
     }
 
-    /// Takes it off the list of pending files: its objects are removed.
-    pub fn tidied(&mut self) {
-        self.pending = None;
+    /// Decides that it is to be deleted: nobody sees it any more. It then [leaves](Self::leave).
+    pub fn begin_deletion(&mut self, now: Timestamp) {
+        self.deleting_at = Some(now);
+        self.unfinished = Some(listing::shard(self.id.as_bytes()));
+    }
+
+    /// Ends what was decided, once its objects are removed.
+    pub fn leave(&mut self, now: Timestamp) {
+        debug_assert!(self.is_leaving(), "only what was decided is ended");
+        self.unfinished = None;
+        if self.deleting_at.is_some() {
+            self.delete(now);
+        }
     }
 
     /// Marks it deleted. Of what its owner told, nothing stays.
@@ -219,7 +234,7 @@ impl File {
         (self.told_sha256, self.sha256) = (None, None);
         self.deleted_at = Some(now);
         self.list_of = None;
-        self.pending = None;
+        self.unfinished = None;
         self.end(now);
     }
 
@@ -227,19 +242,29 @@ impl File {
         self.ttl = Some(now.seconds() + FINAL_KEPT_SECONDS);
     }
 
-    /// Whether its bytes may still come and be looked at.
-    pub fn is_pending(&self) -> bool {
-        self.status == Status::Pending && self.deleted_at.is_none()
+    /// Whether there is one, for whoever may see it.
+    pub fn is_there(&self) -> bool {
+        self.deleting_at.is_none() && self.deleted_at.is_none()
     }
 
-    /// Whether it was given up, and may have objects still.
-    pub fn has_expired(&self) -> bool {
-        self.status == Status::Expired && self.pending.is_some()
+    /// Whether its bytes may still come and be looked at.
+    pub fn is_pending(&self) -> bool {
+        self.status == Status::Pending && self.is_there()
     }
 
     /// Whether it can be downloaded.
     pub fn is_active(&self) -> bool {
-        self.status == Status::Active && self.deleted_at.is_none()
+        self.status == Status::Active && self.is_there()
+    }
+
+    /// Whether it was given up or is to be deleted, and may have objects still.
+    pub fn is_leaving(&self) -> bool {
+        self.unfinished.is_some() && !self.is_pending()
+    }
+
+    /// Whether it counts against its user's quota.
+    fn takes_room(&self) -> bool {
+        matches!(self.status, Status::Pending | Status::Active) && self.deleted_at.is_none()
     }
 
     /// Every place where an object of it may lie.
@@ -293,13 +318,19 @@ impl Files {
 
     /// Reads a file that `caller` may see, its owner or an admin: to everybody else there is none.
     pub async fn get(&self, id: FileId, caller: &SignedIn) -> Result<File> {
+        let file = self.get_to_delete(id, caller).await?;
+        if file.is_there() { Ok(file) } else { Err(Error::NotFound("File")) }
+    }
+
+    /// [`get`](Self::get) also of a file whose deletion was begun and not ended.
+    pub async fn get_to_delete(&self, id: FileId, caller: &SignedIn) -> Result<File> {
         let may_see = |file: &File| {
             file.deleted_at.is_none() && (file.user_id == caller.user_id() || caller.is_admin())
         };
         self.find(id).await?.filter(may_see).ok_or(Error::NotFound("File"))
     }
 
-    /// Reads the files of these ids, at most 100, in their order; one that is not there is left out.
+    /// Reads the files of these ids, at most 100, in their order; one that is deleted is left out.
     pub async fn get_all(&self, ids: &[Uuid]) -> Result<Vec<File>> {
         let key = |id: &Uuid| Self::key((*id.as_bytes()).into());
         let mut files: Vec<File> = batch::get_all(&self.client, &self.table, ids.iter().map(key)).await?;
@@ -316,9 +347,9 @@ impl Files {
         listing.ids([AttributeValue::S(user.to_string())], after, 0, most).await
     }
 
-    /// The ids of some files of a partition of the list of pending ones that were made before `before`, the oldest first:
-    /// those after `start`; and where to go on, if there are more.
-    pub async fn ids_pending_since(
+    /// The ids of some files of a partition of the list of unfinished ones that were made before `before`, the oldest
+    /// first: those after `start`; and where to go on, if there are more.
+    pub async fn ids_unfinished_since(
         &self,
         shard: u8,
         before: Timestamp,
@@ -329,9 +360,9 @@ impl Files {
             .client
             .query()
             .table_name(&self.table)
-            .index_name("pending")
+            .index_name("unfinished")
             // Times have one width and sort as text.
-            .key_condition_expression("pending = :shard AND createdAt < :before")
+            .key_condition_expression("unfinished = :shard AND createdAt < :before")
             .expression_attribute_values(":shard", AttributeValue::N(shard.to_string()))
             .expression_attribute_values(":before", AttributeValue::S(before.to_string()))
             .projection_expression("id")
@@ -362,11 +393,10 @@ impl Files {
     pub fn replace(&self, changes: &[(File, File)], counters: &Counters) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         let mut freed: HashMap<UserId, (i64, i64)> = HashMap::new();
-        let takes_room = |file: &File| file.is_pending() || file.is_active();
         for (read, next) in changes {
             let condition = Condition::new("#version = :version").name("#version", "version");
             steps.push(self.put(next, condition.number(":version", read.version))?);
-            if takes_room(read) && !takes_room(next) {
+            if read.takes_room() && !next.takes_room() {
                 let (bytes, files) = freed.entry(read.user_id).or_default();
                 (*bytes, *files) = (*bytes + read.size, *files + 1);
             }

@@ -60,28 +60,36 @@ pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-fn parts(name: &str, content_type: &str) -> String {
-    format!(
+/// A document of Office since 2007: with the lists of its parts, and its main part unless that is missing.
+fn office(name: &str, content_type: &str, text: Option<&[u8]>) -> Vec<u8> {
+    let types = format!(
         "<?xml version=\"1.0\"?><Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\">\
          <Default Extension=\"xml\" ContentType=\"application/xml\"/>\
          <Override PartName=\"/{name}\" ContentType=\"{content_type}\"/></Types>"
-    )
+    );
+    let leads = format!(
+        "<?xml version=\"1.0\"?>\
+         <Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"r1\" \
+         Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" \
+         Target=\"{name}\"/></Relationships>"
+    );
+    let mut parts = vec![("[Content_Types].xml", types.as_bytes()), ("_rels/.rels", leads.as_bytes())];
+    parts.extend(text.map(|text| (name, text)));
+    zip(&parts)
 }
 
 /// A text document whose text is this.
 pub(crate) fn docx(text: &[u8]) -> Vec<u8> {
-    let list = parts("word/document.xml", DOCX);
-    zip(&[("[Content_Types].xml", list.as_bytes()), ("word/document.xml", text)])
+    office("word/document.xml", DOCX, Some(text))
 }
 
 pub(crate) fn xlsx() -> Vec<u8> {
-    let list = parts("xl/workbook.xml", XLSX);
-    zip(&[("[Content_Types].xml", list.as_bytes()), ("xl/workbook.xml", b"<workbook/>")])
+    office("xl/workbook.xml", XLSX, Some(b"<workbook/>"))
 }
 
-/// A zip whose list of parts says that it is a text document, without the part.
+/// A zip whose lists say that it is a text document, without the part.
 pub(crate) fn docx_without_its_text() -> Vec<u8> {
-    zip(&[("[Content_Types].xml", parts("word/document.xml", DOCX).as_bytes())])
+    office("word/document.xml", DOCX, None)
 }
 
 /// A text document of nearly 10 MiB, which does not get smaller by packing.

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{FILES, ME, PASSWORD, PATIENCE, TestApp, eventually};
+use crate::app::{FILES, LOGOUT_ALL, ME, PASSWORD, PATIENCE, TestApp, eventually};
 use crate::documents::{exe, pdf};
 use crate::drive::{Drive, Upload, path};
 use crate::faults::{self, Done, Faults};
@@ -139,7 +139,7 @@ async fn a_kill_of_a_deletion_is_finished_by_the_next_try() {
         assert_eq!(eventually("events", PATIENCE, look).await, ["file.uploaded", "file.deleted"]);
         passing += u32::from(stop == Stop::After);
     }
-    assert_eq!(killed, 6, "each of three steps, before and after");
+    assert_eq!(killed, 8, "each of four steps, before and after");
     assert_eq!(room_taken(&drive).await, 0);
 }
 
@@ -210,23 +210,54 @@ async fn an_event_that_comes_ten_times_at_once_or_too_late_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_that_has_begun_is_done_whatever_becomes_of_the_file_meanwhile() {
-    let Some((drive, done)) = start().await else { return };
-    let file = drive.upload("notes.pdf", &pdf(100)).await;
-    // What it reads and removes passes; what it writes is stopped.
-    done.gate.stop(2, Stop::Before);
-    let uploading = async {
-        assert_eq!(drive.put(&Upload::of(&file), pdf(100)).await.status, 200);
-        assert!(tell(&drive.app, &file).await);
-        assert_eq!(drive.read(&file).await.json()["status"], "ACTIVE");
+async fn a_deletion_that_is_refused_removes_nothing() {
+    let Some((mut drive, done)) = start().await else { return };
+    let whole = async |drive: &Drive, file: &Value| {
+        let url = drive.download(file).await.json()["downloadUrl"].as_str().unwrap().to_owned();
+        assert!(drive.fetch(&url).await.body == pdf(100));
     };
-    let request = drive.app.as_user(&drive.token, Method::DELETE, &path(&file)).header("if-match", "\"1\"");
-    let (uploaded, deleted) = done.gate.while_stopped(uploading, drive.app.send(request)).await;
-    assert!(uploaded.is_some());
-    assert_eq!(deleted.status, 204, "{}", deleted.body);
+    // It was read, and becomes another before it is written.
+    let file = drive.upload("notes.pdf", &pdf(100)).await;
+    let delete = || drive.app.as_user(&drive.token, Method::DELETE, &path(&file)).header("if-match", "\"1\"");
+    done.gate.stop(1, Stop::Before);
+    let (told, refused) = done.gate.while_stopped(tell(&drive.app, &file), drive.app.send(delete())).await;
+    assert_eq!(told, Some(true));
+    refused.problem(412, "PRECONDITION_FAILED");
+    whole(&drive, &file).await;
+    // Its session ends between the two.
+    let other = drive.app.login(&drive.account).await.access;
+    done.gate.stop(1, Stop::Before);
+    let logout = drive.app.send(drive.app.as_user(&other, Method::POST, LOGOUT_ALL));
+    let (ended, refused) = done.gate.while_stopped(logout, drive.delete(&file)).await;
+    assert_eq!(ended.unwrap().status, 204);
+    refused.problem(401, "UNAUTHENTICATED");
+    drive.token = drive.app.login(&drive.account).await.access;
+    whole(&drive, &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_nobody_tries_again_is_finished_all_the_same() {
+    let Some((app, done)) = faults::start(Faults::default(), &["files-finalize", "files-expire"]).await
+    else {
+        return;
+    };
+    let mut drive = Drive::on(app).await;
+    let file = drive.upload("notes.pdf", &pdf(100)).await;
+    assert!(tell(&drive.app, &file).await);
+    done.gate.stop(2, Stop::Before);
+    assert!(done.gate.kill(drive.delete(&file)).await.is_none());
+    // It was decided: nobody sees it any more.
     drive.read(&file).await.problem(404, "NOT_FOUND");
-    assert_eq!(drive.objects().await, [""; 0]);
-    assert_eq!(room_taken(&drive).await, 0);
+    drive.download(&file).await.problem(404, "NOT_FOUND");
+    assert_eq!(drive.list("").await["data"], json!([]));
+    assert_eq!((drive.objects().await.len(), room_taken(&drive).await), (1, 100));
+    drive.app.advance_clock(24 * 3600 + 1).await;
+    expire(&drive.app).await;
+    assert_eq!((drive.objects().await.len(), room_taken(&drive).await), (0, 0));
+    drive.token = drive.app.login(&drive.account).await.access;
+    drive.delete(&file).await.problem(404, "NOT_FOUND");
+    let look = async || Some(events(&done, &file)).filter(|events| events.len() == 2);
+    assert_eq!(eventually("events", PATIENCE, look).await, ["file.uploaded", "file.deleted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,8 +273,7 @@ async fn other_bytes_never_take_the_place_of_those_that_were_looked_at() {
         assert_eq!(drive.put(&Upload::of(&file), other).await.status, 200);
     };
     let (stopped, told) = done.gate.while_stopped(meanwhile, tell(&drive.app, &file)).await;
-    assert!(stopped.is_some() && !told, "it is to come again");
-    assert!(tell(&drive.app, &file).await);
+    assert!(stopped.is_some() && told);
     let url = drive.download(&file).await.json()["downloadUrl"].as_str().unwrap().to_owned();
     assert!(drive.fetch(&url).await.body == bytes);
     assert_eq!(drive.objects().await.len(), 1);
@@ -281,7 +311,10 @@ async fn a_kill_while_files_expire_is_finished_by_the_next_run() {
         assert!(tell(&drive.app, &file).await);
         assert_eq!(drive.objects().await, [""; 0]);
         let items = drive.app.aws().dynamodb().scan().table_name("FilesTable").send().await.unwrap();
-        assert!(items.items().iter().all(|item| !item.contains_key("pending")), "it is in the list for ever");
+        assert!(
+            items.items().iter().all(|item| !item.contains_key("unfinished")),
+            "it is in the list for ever"
+        );
         if ended {
             break;
         }

@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/files/{id}`: delete a file.
 
-use futures_util::future::try_join;
 use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
@@ -19,6 +18,7 @@ pub struct Delete {
     objects: Objects,
     counters: Counters,
     clock: Clock,
+    client: aws_sdk_dynamodb::Client,
 }
 
 impl Endpoint for Delete {
@@ -38,32 +38,40 @@ impl Endpoint for Delete {
             objects: Objects::init(init),
             counters: Counters::init(init),
             clock: init.clock(),
+            client: init.dynamodb(),
         }
     }
 
     async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
-        // An object that is removed does not come back: whoever may not do so hears of it before. What has changed
-        // after that does not stop it, or an answer would be 412 to what has happened.
-        let (file, _) = try_join(self.files.get(request.file_id()?, &caller), caller.user()).await?;
-        request.if_match().check(file.version)?;
-        let mut read = Some(file);
-        transaction::retry_changed(|| Box::pin(self.try_once(&caller, request, read.take()))).await
+        let file = transaction::retry_changed(|| Box::pin(self.decide(&caller, request))).await?;
+        self.finish(file).await?;
+        Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 }
 
 impl Delete {
-    /// Deletes the file that was read, or as it is now. The objects first: after a crash the file is still there to be
-    /// deleted again.
-    async fn try_once(&self, caller: &SignedIn, request: &Request, read: Option<File>) -> Result<Response> {
-        let file = match read {
-            Some(file) => file,
-            None => self.files.get(request.file_id()?, caller).await?,
-        };
-        self.objects.remove(file.objects()).await?;
+    /// Decides that the file is to be deleted, or finds that it was. An object that is removed does not come back: so this
+    /// is written, by whoever may, before one is.
+    async fn decide(&self, caller: &SignedIn, request: &Request) -> Result<File> {
+        let file = self.files.get_to_delete(request.file_id()?, caller).await?;
+        if !file.is_there() {
+            return Ok(file);
+        }
+        request.if_match().check(file.version)?;
         let now = self.clock.now();
         let mut next = file.next(now, request.origin().by(&caller.user_id(), "delete"));
-        next.delete(now);
-        let steps = self.files.replace(&[(file, next)], &self.counters)?;
-        caller.write(steps).await.map(|()| Response::empty(StatusCode::NO_CONTENT))
+        next.begin_deletion(now);
+        caller.write(self.files.replace(&[(file, next.clone())], &self.counters)?).await?;
+        Ok(next)
+    }
+
+    /// Does what was decided. After a crash the next try does, or `files-expire`.
+    async fn finish(&self, file: File) -> Result<()> {
+        self.objects.remove(file.objects()).await?;
+        let now = self.clock.now();
+        let mut next = file.next(now, file.change.clone());
+        next.leave(now);
+        // Refused, it was finished by somebody else.
+        transaction::write(&self.client, self.files.replace(&[(file, next)], &self.counters)?).await.map(drop)
     }
 }

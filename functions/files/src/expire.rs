@@ -1,7 +1,8 @@
-//! `files-expire`: every hour, gives up files whose bytes did not come within a day.
+//! `files-expire`: every hour, gives up files whose bytes did not come within a day, and finishes deletions that a crash
+//! has left.
 //!
-//! A file is given up first and its objects are removed then; only after that it leaves the list of pending files. So what
-//! a crash leaves, the next run finds.
+//! A file is given up first and its objects are removed then; only after that it leaves the list of unfinished files. So
+//! what a crash leaves, the next run finds.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,7 @@ impl Task for Expire {
         for shard in 0..SHARDS {
             let mut start = None;
             loop {
-                let (ids, next) = self.files.ids_pending_since(shard, before, start).await?;
+                let (ids, next) = self.files.ids_unfinished_since(shard, before, start).await?;
                 expired += self.expire(&ids).await?;
                 start = next;
                 if start.is_none() || started.elapsed() > PATIENCE {
@@ -63,26 +64,30 @@ impl Task for Expire {
 }
 
 impl Expire {
-    /// Gives up those of a page of files that are pending, and tidies up after them; answers how many.
+    /// Gives up those of a page of files that are pending, and tidies up after all; answers how many it gave up.
     async fn expire(&self, ids: &[Uuid]) -> Result<usize> {
-        let given_up = |file: &mut File| file.expire(file.updated_at);
-        let expired = retry_changed(|| Box::pin(self.change(ids, File::is_pending, given_up))).await?;
-        // Also those that an earlier run gave up and did not tidy up after.
-        let left = self.files.get_all(ids).await?;
-        let left: Vec<&File> = left.iter().filter(|file| file.has_expired()).collect();
-        self.objects.remove(left.iter().flat_map(|file| file.objects())).await?;
-        retry_changed(|| Box::pin(self.change(ids, File::has_expired, File::tidied))).await?;
+        let expired = retry_changed(|| Box::pin(self.change(ids, File::is_pending, File::expire))).await?;
+        let files = self.files.get_all(ids).await?;
+        let leaving: Vec<File> = files.into_iter().filter(File::is_leaving).collect();
+        self.objects.remove(leaving.iter().flat_map(File::objects)).await?;
+        let ids: Vec<Uuid> = leaving.iter().map(|file| Uuid::from_bytes(*file.id.as_bytes())).collect();
+        retry_changed(|| Box::pin(self.change(&ids, File::is_leaving, File::leave))).await?;
         Ok(expired)
     }
 
     /// Changes those of a page of files that are of a kind, all at once; answers how many.
-    async fn change(&self, ids: &[Uuid], which: fn(&File) -> bool, how: fn(&mut File)) -> Result<usize> {
+    async fn change(
+        &self,
+        ids: &[Uuid],
+        which: fn(&File) -> bool,
+        how: fn(&mut File, Timestamp),
+    ) -> Result<usize> {
         let now = self.clock.now();
         let files = self.files.get_all(ids).await?.into_iter().filter(which);
         let changed = files.map(|file| {
             let change = Provenance::of_function("files-expire", "expire", &file.change.correlation_id);
             let mut next = file.next(now, change);
-            how(&mut next);
+            how(&mut next, now);
             (file, next)
         });
         let changed: Vec<_> = changed.collect();

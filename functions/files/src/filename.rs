@@ -31,10 +31,13 @@ impl Filename {
         }
         let text = line(parts.next_back().unwrap_or_default(), Name::MAX)?;
         let (stem, extension) = text.rsplit_once('.').unwrap_or((&text, ""));
+        if stem.trim_matches(['.', ' ']).is_empty() {
+            return Err(wrong("must have a name before its extension"));
+        }
         let known = Extension::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(extension));
         match known {
-            Some(extension) if !stem.is_empty() => Ok(Self { text, extension }),
-            _ => {
+            Some(extension) => Ok(Self { text, extension }),
+            None => {
                 let extension = extension.to_lowercase();
                 let detail = format!("File type not allowed: {extension}");
                 Err(Fault::Told("NOT_ALLOWED", detail.into(), Told::Extension(extension)))
@@ -131,6 +134,8 @@ mod tests {
             ("a\u{202e}gnp.exe.png", "INVALID_FORMAT"),
             ("a\u{2028}b.png", "INVALID_FORMAT"),
             (&long, "TOO_LONG"),
+            (".png", "INVALID_FORMAT"),
+            ("..png", "INVALID_FORMAT"),
             ("a/", "TOO_SHORT"),
             ("  ", "TOO_SHORT"),
         ] {
@@ -143,9 +148,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_taken_is_told() {
-        for (text, extension) in
-            [("a.EXE", "exe"), ("a.png.svg", "svg"), ("png", ""), (".png", "png"), ("a.", "")]
-        {
+        for (text, extension) in [("a.EXE", "exe"), ("a.png.svg", "svg"), ("png", ""), ("a.", "")] {
             match parse(text) {
                 Err(Fault::Told(_, detail, told)) => {
                     assert_eq!(detail, format!("File type not allowed: {extension}"));

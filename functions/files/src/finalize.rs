@@ -14,7 +14,7 @@ use shared::files::{File, Files, Objects, Reason, quarantine_key, quarantined};
 use shared::function::{Consumer, Delivery, Label, Message};
 use shared::id::FileId;
 use shared::sha256::Sha256;
-use shared::transaction::{Written, write};
+use shared::transaction::{Written, retry_changed, write};
 use shared::{Error, Function, Init, Result};
 use uuid::Uuid;
 
@@ -87,6 +87,13 @@ impl Consumer for Finalize {
         let Some(id) = quarantined(&detail.object.key) else {
             return Err(Error::internal("an event about an object that is no upload"));
         };
+        // What changes under it is looked at anew.
+        retry_changed(|| Box::pin(self.finalize(id))).await
+    }
+}
+
+impl Finalize {
+    async fn finalize(&self, id: FileId) -> Result<()> {
         let mut file = self.files.find(id).await?;
         if let Some(pending) = file.as_ref().filter(|file| file.is_pending()) {
             match self.look(pending).await? {
@@ -98,9 +105,7 @@ impl Consumer for Finalize {
         }
         self.tidy(id, file.as_ref()).await
     }
-}
 
-impl Finalize {
     /// Looks at the bytes of a pending file; good ones are copied to their place.
     async fn look(&self, file: &File) -> Result<Found> {
         let quarantine = quarantine_key(file.id);

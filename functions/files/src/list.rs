@@ -42,6 +42,7 @@ impl Endpoint for List {
         let ids = self.files.ids_of(caller.user_id(), page.after, page.size + 1).await?;
         let (ids, next) = page.cut(ids);
         let files = self.files.get_all(&ids).await?;
-        Response::json(StatusCode::OK, &page.answer_followed(files.iter().map(Shown::of).collect(), next))
+        let data = files.iter().filter(|file| file.is_there()).map(Shown::of).collect();
+        Response::json(StatusCode::OK, &page.answer_followed(data, next))
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use rusqlite::{OptionalExtension as _, params};
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -19,32 +19,27 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::bus::{Entry, EventBridge};
+use crate::sqs::message_attributes::md5_hex;
+
+use self::cors::{CorsRule, preflight, rule_for};
+
+mod cors;
 use crate::{Clock, Store};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS bucket_cors (bucket TEXT PRIMARY KEY, rules TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS bucket_events (bucket TEXT PRIMARY KEY);";
+    CREATE TABLE IF NOT EXISTS bucket_events (bucket TEXT PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS untold_objects (bucket TEXT, key TEXT, PRIMARY KEY (bucket, key));";
 
 /// The service: whoever has credentials of this cloud may do everything.
 pub(crate) struct Buckets {
     service: S3Service,
     store: Store,
     clock: Clock,
-}
-
-/// One rule of a bucket's CORS.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct CorsRule {
-    origins: Vec<String>,
-    methods: Vec<String>,
-    headers: Vec<String>,
-    expose: Vec<String>,
-    max_age: Option<i32>,
 }
 
 impl Buckets {
@@ -58,7 +53,9 @@ impl Buckets {
         store.migrate(TABLES).map_err(|error| error.to_string())?;
         let files = s3s_fs::FileSystem::new(directory).map_err(|error| format!("{error:?}"))?;
         let (root, held) = (directory.to_owned(), Mutex::default());
-        let mut builder = S3ServiceBuilder::new(Objects { files, root, held, store: store.clone(), bus });
+        let objects = Objects { files, root, held, store: store.clone(), bus };
+        objects.tell_untold().map_err(|error| format!("{error:?}"))?;
+        let mut builder = S3ServiceBuilder::new(objects);
         builder.set_auth(s3s::auth::SimpleAuth::from_single(crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY));
         // What is signed by a clock that runs ahead is of the future to s3s: `is_expired` looks at it.
         let mut ahead = S3Config::default();
@@ -124,77 +121,6 @@ fn expired() -> Response {
     response
 }
 
-/// Whether `pattern`, with one `*` at most, covers `text`.
-fn covers(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern.eq_ignore_ascii_case(text),
-        Some((before, after)) => {
-            let (text, before, after) =
-                (text.to_ascii_lowercase(), before.to_ascii_lowercase(), after.to_ascii_lowercase());
-            text.len() >= before.len() + after.len() && text.starts_with(&before) && text.ends_with(&after)
-        }
-    }
-}
-
-/// The first rule that lets a page of the request's origin use `method`.
-fn rule_for<'a>(rules: &'a [CorsRule], headers: &HeaderMap, method: &str) -> Option<(&'a CorsRule, String)> {
-    let origin = headers.get(header::ORIGIN)?.to_str().ok()?.to_owned();
-    let lets = |rule: &&CorsRule| {
-        rule.origins.iter().any(|pattern| covers(pattern, &origin))
-            && rule.methods.iter().any(|known| known == method)
-    };
-    rules.iter().find(lets).map(|rule| (rule, origin))
-}
-
-fn preflight(rules: &[CorsRule], headers: &HeaderMap) -> Response {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (method, asked) =
-        (text(header::ACCESS_CONTROL_REQUEST_METHOD), text(header::ACCESS_CONTROL_REQUEST_HEADERS));
-    let mut response = Response::new(Body::empty());
-    let found = rule_for(rules, headers, method).filter(|(rule, _)| {
-        let mut names = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.all(|name| rule.headers.iter().any(|pattern| covers(pattern, name)))
-    });
-    let Some((rule, origin)) = found else {
-        *response.status_mut() = StatusCode::FORBIDDEN;
-        return response;
-    };
-    let answer = response.headers_mut();
-    rule.allow(&origin, answer);
-    put(answer, header::ACCESS_CONTROL_ALLOW_METHODS, &rule.methods.join(", "));
-    put(answer, header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
-    let max_age = rule.max_age.map(|seconds| seconds.to_string()).unwrap_or_default();
-    put(answer, header::ACCESS_CONTROL_MAX_AGE, &max_age);
-    response
-}
-
-/// Sets a header that has something to say.
-fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Some(value) = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty()) {
-        headers.insert(name, value);
-    }
-}
-
-impl CorsRule {
-    fn of(rule: CORSRule) -> Self {
-        Self {
-            origins: rule.allowed_origins,
-            methods: rule.allowed_methods,
-            headers: rule.allowed_headers.unwrap_or_default(),
-            expose: rule.expose_headers.unwrap_or_default(),
-            max_age: rule.max_age_seconds,
-        }
-    }
-
-    /// Lets a page of `origin` see the answer.
-    fn allow(&self, origin: &str, headers: &mut HeaderMap) {
-        let any = self.origins.iter().any(|pattern| pattern == "*");
-        put(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, if any { "*" } else { origin });
-        put(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, &self.expose.join(", "));
-        put(headers, header::VARY, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
-    }
-}
-
 struct Objects {
     files: s3s_fs::FileSystem,
     root: PathBuf,
@@ -249,11 +175,35 @@ impl Objects {
         self.bus.tell(&entry).map_err(internal)
     }
 
+    /// Notes that an object is about to be written of which the bus is to hear, or forgets it.
+    fn note(&self, sql: &str, bucket: &str, key: &str) -> S3Result<()> {
+        self.store.transaction(|tx| tx.execute(sql, params![bucket, key])).map_err(internal)?;
+        Ok(())
+    }
+
+    /// Tells of what was written when its process was killed: its writer got no answer, and may not write it again.
+    fn tell_untold(&self) -> S3Result<()> {
+        let untold = |tx: &rusqlite::Transaction<'_>| {
+            let mut rows = tx.prepare("SELECT bucket, key FROM untold_objects")?;
+            let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(String, String)>>>()
+        };
+        for (bucket, key) in self.store.transaction(untold).map_err(internal)? {
+            if let Ok(bytes) = std::fs::read(self.root.join(&bucket).join(&key)) {
+                let etag = md5_hex(&bytes);
+                self.created(&bucket, &key, Some(ETag::Strong(etag)), "PutObject")?;
+            }
+            self.note(TOLD, &bucket, &key)?;
+        }
+        Ok(())
+    }
+
     fn created(&self, bucket: &str, key: &str, etag: Option<ETag>, reason: &str) -> S3Result<()> {
         if !self.tells(bucket)? {
             return Ok(());
         }
-        let size = std::fs::metadata(self.root.join(bucket).join(key)).map_err(internal)?.len();
+        // Whoever heard of an earlier one may have removed it already.
+        let size = std::fs::metadata(self.root.join(bucket).join(key)).map_or(0, |object| object.len());
         let etag = etag.map(ETag::into_value).unwrap_or_default();
         let object = json!({"key": key, "size": size, "etag": etag, "sequencer": sequencer()});
         self.tell("Object Created", bucket, object, reason)
@@ -269,6 +219,9 @@ impl Objects {
         })
     }
 }
+
+/// Forgets an object of which the bus has heard.
+const TOLD: &str = "DELETE FROM untold_objects WHERE bucket = ?1 AND key = ?2";
 
 /// Grows with every event.
 fn sequencer() -> String {
@@ -314,15 +267,23 @@ operations! {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let conditional = request.input.if_none_match.is_some() || request.input.if_match.is_some();
         let _held = if conditional { Some(self.hold(&bucket, &key).await) } else { None };
+        let tells = self.tells(&bucket)?;
+        if tells {
+            self.note("INSERT OR IGNORE INTO untold_objects VALUES (?1, ?2)", &bucket, &key)?;
+        }
         let first = request.input.if_none_match.is_some();
         let response = self.files.put_object(request).await;
         // s3s-fs writes first and compares the checksum then.
         if first && response.as_ref().is_err_and(|error| *error.code() == S3ErrorCode::BadDigest) {
             std::fs::remove_file(self.root.join(&bucket).join(&key)).map_err(internal)?;
         }
-        let response = response?;
-        self.created(&bucket, &key, response.output.e_tag.clone(), "PutObject")?;
-        Ok(response)
+        if let Ok(response) = &response {
+            self.created(&bucket, &key, response.output.e_tag.clone(), "PutObject")?;
+        }
+        if tells {
+            self.note(TOLD, &bucket, &key)?;
+        }
+        response
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
@@ -396,25 +357,5 @@ operations! {
         };
         self.store.transaction(|tx| tx.execute(change, params![bucket])).map_err(internal)?;
         Ok(S3Response::new(PutBucketNotificationConfigurationOutput::default()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_covers_what_its_star_stands_for() {
-        for (pattern, text, covered) in [
-            ("*", "https://app.example.com", true),
-            ("https://*.example.com", "https://app.example.com", true),
-            ("https://*.example.com", "https://example.com", false),
-            ("https://app.example.com", "https://app.example.com", true),
-            ("https://app.example.com", "https://app.example.com.evil.org", false),
-            ("x-amz-*", "X-Amz-Checksum-Sha256", true),
-            ("ab*ba", "aba", false),
-        ] {
-            assert_eq!(covers(pattern, text), covered, "{pattern} {text}");
-        }
     }
 }

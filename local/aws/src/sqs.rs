@@ -8,7 +8,7 @@
 mod attributes;
 mod batches;
 mod errors;
-mod message_attributes;
+pub(crate) mod message_attributes;
 mod messages;
 mod moves;
 mod operations;

@@ -66,7 +66,7 @@ impl World {
     }
 
     /// The cloud of this directory. One that was just dropped may have an answer under way.
-    async fn over(directory: &Path) -> Self {
+    pub(crate) async fn over(directory: &Path) -> Self {
         let state = State::Directory(directory.to_owned());
         Self { cloud: eventually("cloud", async || start(&state).await.ok()).await }
     }

@@ -214,3 +214,43 @@ async fn what_is_signed_for_a_while_goes_by_the_clouds_clock() {
     assert!(get(0).await.starts_with("http/1.1 403"));
     assert!(get(3600).await.starts_with("http/1.1 200"));
 }
+
+#[tokio::test]
+async fn an_object_whose_writer_was_cut_off_is_told_of_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = World::over(directory.path()).await;
+    let s3 = before.s3(SECRET_ACCESS_KEY);
+    s3.create_bucket().bucket("shop").send().await.unwrap();
+    let queue = before.queue("objects").await;
+    let events = before.events();
+    events.put_rule().name("objects").event_pattern(r#"{"source": ["aws.s3"]}"#).send().await.unwrap();
+    events.put_targets().rule("objects").targets(target("objects").build().unwrap()).send().await.unwrap();
+    // Written before anybody asked to be told: as it is when a process dies between the two.
+    s3.put_object().bucket("shop").key("k").body(b"hello".to_vec().into()).send().await.unwrap();
+    let asked = NotificationConfiguration::builder();
+    let asked = asked.event_bridge_configuration(EventBridgeConfiguration::builder().build()).build();
+    let put = s3.put_bucket_notification_configuration().bucket("shop");
+    put.notification_configuration(asked).send().await.unwrap();
+    assert_eq!(before.receive(&queue, 0).await.len(), 0);
+    drop(before);
+    let services = rusqlite::Connection::open(directory.path().join("services.sqlite")).unwrap();
+    for key in ["k", "never written"] {
+        services.execute("INSERT INTO untold_objects VALUES ('shop', ?1)", [key]).unwrap();
+    }
+    drop(services);
+
+    let after = World::over(directory.path()).await;
+    let told = after.receive(&after.cloud.sqs().url("objects"), 1).await;
+    assert_eq!(told.len(), 1);
+    let event: Value = serde_json::from_str(told[0].body().unwrap()).unwrap();
+    let object = &event["detail"]["object"];
+    assert_eq!((&object["key"], &object["size"]), (&"k".into(), &5.into()));
+    assert_eq!(object["etag"], "5d41402abc4b2a76b9719d911017c592");
+    drop(after);
+    let last = World::over(directory.path()).await;
+    assert_eq!(
+        last.receive(&last.cloud.sqs().url("objects"), 0).await.len(),
+        1,
+        "the one that was not deleted"
+    );
+}
