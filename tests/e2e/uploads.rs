@@ -152,7 +152,7 @@ async fn a_file_that_lies_is_rejected_for_a_reason_and_leaves_nothing() {
         ("old.docx", compound("WordDocument"), "TYPE_MISMATCH"),
         ("old.xls", compound("WordDocument"), "TYPE_MISMATCH"),
         ("new.doc", docx(b"<w:document/>"), "TYPE_MISMATCH"),
-        ("short.doc", short, "MALFORMED"),
+        ("short.doc", short, "TYPE_MISMATCH"),
         ("damaged.docx", damaged, "MALFORMED"),
         ("head.docx", b"PK\x03\x04 and no more".to_vec(), "MALFORMED"),
         ("bomb.docx", bomb, "EXPANDS_TOO_FAR"),

@@ -66,8 +66,8 @@ fn check(extension: Extension, bytes: &[u8]) -> Result<(), Reason> {
             let is_of_kind = infer::is_mime(bytes, extension.content_type());
             if is_of_kind { Ok(()) } else { Err(Reason::TypeMismatch) }
         }
-        Extension::Doc => document::compound(bytes, &["/WordDocument"]),
-        Extension::Xls => document::compound(bytes, &["/Workbook", "/Book"]),
+        Extension::Doc => document::compound(bytes, &["WordDocument"]),
+        Extension::Xls => document::compound(bytes, &["Workbook", "Book"]),
         Extension::Docx => document::open_xml(
             bytes,
             "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",

@@ -32,12 +32,6 @@ fn document(text: &[u8]) -> Vec<u8> {
     listing(&format!("<Types><Override PartName='/word/a.xml' ContentType='{MAIN}'/></Types>"), LEADS, text)
 }
 
-fn compound_file() -> Vec<u8> {
-    let mut file = cfb::CompoundFile::create(Cursor::new(Vec::new())).unwrap();
-    file.create_stream("/WordDocument").unwrap().write_all(&[7; 5000]).unwrap();
-    file.into_inner().into_inner()
-}
-
 #[test]
 fn a_document_may_unpack_to_a_hundred_times_itself_and_no_further() {
     for (size, outcome) in [
@@ -128,35 +122,10 @@ fn overlapping(parts: usize, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A compound file whose table of sectors is one and the same sector, over and over.
-fn repeating(lists: u32) -> Vec<u8> {
-    const NONE: u32 = 0xffff_fffe;
-    const SECTOR: usize = 4096;
-    let mut header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    header.extend([0; 16]);
-    header.extend([0x3e, 0, 4, 0, 0xfe, 0xff, 12, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
-    // Sectors of the directory and of the table, then where the directory is, and so on.
-    for word in [1, lists * 1023 + 109, 1, 0, 4096, NONE, 0, 2, lists] {
-        header.extend(word.to_le_bytes());
-    }
-    header.resize(512, 0);
-    header.resize(SECTOR, 0);
-    let mut bytes = header;
-    bytes.extend([0xff; SECTOR]);
-    bytes.extend([0; SECTOR]);
-    for list in 0..lists {
-        bytes.extend([0; SECTOR - 4]);
-        let next = if list + 1 == lists { NONE } else { list + 3 };
-        bytes.extend(next.to_le_bytes());
-    }
-    bytes
-}
-
 #[test]
 fn what_would_be_read_over_and_over_is_not() {
     let started = Instant::now();
     assert_eq!(open_xml(&overlapping(9000, 1 << 20), MAIN), Err(Reason::Malformed));
-    assert_eq!(compound(&repeating(250), &["/WordDocument"]), Err(Reason::Malformed));
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     // It is well made but for that: with one part it is an archive that has no list of parts.
     assert_eq!(open_xml(&overlapping(1, 1 << 20), MAIN), Err(Reason::TypeMismatch));
@@ -172,9 +141,8 @@ fn a_damaged_document_is_looked_at_in_no_time() {
         random ^= random << 17;
         usize::try_from(random >> 1).unwrap()
     };
-    let (open, old) = (document(b"<w:document/>"), compound_file());
-    for round in 0..20_000 {
-        let whole = if round % 2 == 0 { &open } else { &old };
+    let whole = document(b"<w:document/>");
+    for round in 0..10_000 {
         let mut bytes = whole.clone();
         for _ in 0..=next() % 4 {
             let place = next() % bytes.len();
@@ -184,7 +152,7 @@ fn a_damaged_document_is_looked_at_in_no_time() {
             bytes.truncate(next() % bytes.len());
         }
         let started = Instant::now();
-        let _ = if round % 2 == 0 { open_xml(&bytes, MAIN) } else { compound(&bytes, &["/WordDocument"]) };
+        let _ = open_xml(&bytes, MAIN);
         assert!(started.elapsed() < Duration::from_secs(2), "{round}: {:?}", started.elapsed());
     }
 }
