@@ -2,8 +2,8 @@
 //!
 //! A file is [`Status::Pending`] until its bytes have come and were looked at. Then it is either [`Status::Active`], until
 //! its owner deletes it, or [`Status::Rejected`]; one whose bytes do not come is [`Status::Expired`]. From these two, and
-//! from the moment that it [is to be deleted](File::begin_deletion), nothing leads back: so whoever finds a file there may
-//! remove its objects.
+//! from the moment that it [is to be deleted](File::begin_deletion), nothing leads back: so whoever finds a file in such a
+//! state may remove its objects.
 
 use std::collections::HashMap;
 
@@ -113,7 +113,7 @@ pub enum Status {
     Active,
     /// Its bytes were not what they were said to be.
     Rejected,
-    /// Its bytes did not come in time.
+    /// Its bytes did not come in time, or could not be looked at.
     Expired,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use local::template::Template;
 use serde_json::Value;
-use shared::event::Fact;
+use shared::event::{Event, Fact};
 use shared::function::Kind;
 
 use crate::kinds::kinds;
@@ -116,6 +116,11 @@ fn a_consumers_sample_event_is_what_its_queue_gets() {
         if !kinds.contains(&body["detail-type"]) || (ours && body["detail"]["type"] != body["detail-type"]) {
             let kind = &body["detail-type"];
             faults.push(format!("events/{}.json is of {kind}, which its rule does not match", function.name));
+        }
+        if let Err(fault) = serde_json::from_value::<Event>(body["detail"].clone())
+            && ours
+        {
+            faults.push(format!("events/{}.json: detail is no event: {fault}", function.name));
         }
     }
     hold(faults);

@@ -30,8 +30,8 @@ pub(crate) const PRODUCTS: &str = "/api/v1/products";
 pub(crate) const FILES: &str = "/api/v1/files";
 pub(crate) const SEARCH: &str = "/api/v1/products/search";
 
-/// Every endpoint that only a signed-in user may call, with a body that it takes; `{id}` is a user's or a
-/// session's.
+/// Every endpoint that only a signed-in user may call, with a body that it takes; `{id}` is a user's, a
+/// session's or a file's.
 pub(crate) fn protected() -> Vec<(Method, &'static str, Option<Value>)> {
     let passwords = json!({"currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD});
     vec![

@@ -2,8 +2,8 @@
 //!
 //! S3's event may come twice, late or never end well: every step can be done again, by several at once. What decides is
 //! one conditional write of the file's item. Before it the object is copied to its place, because an active file has its
-//! object; after it whatever lies where the file, as it is then, has no object any more is removed. So a crash between
-//! any two steps leaves something to be done again, and nothing else.
+//! object; after it the objects are removed that the file must not have then: of an active one that in quarantine, of any
+//! other both. So a crash between any two steps leaves something to be done again, and nothing else.
 
 use aws_sdk_dynamodb::Client;
 use serde::Deserialize;
@@ -97,7 +97,7 @@ impl Finalize {
         let mut file = self.files.find(id).await?;
         if let Some(pending) = file.as_ref().filter(|file| file.is_pending()) {
             match self.look(pending).await? {
-                // Nothing came, or whoever else looked at it was faster and has removed it.
+                // Nothing came, or whoever else looked at it has decided and removed it.
                 Found::Nothing => return Ok(()),
                 Found::Good(sha256) => file = self.settle(pending, Ok(sha256)).await?,
                 Found::Bad(reason) => file = self.settle(pending, Err(reason)).await?,
@@ -155,11 +155,12 @@ impl Finalize {
                 );
                 Ok(Some(next))
             }
+            // Somebody has written it since.
             Written::Refused(_) => self.files.find(file.id).await,
         }
     }
 
-    /// Removes what lies where the file, as it is, has no object.
+    /// Removes the objects that the file, as it is, must not have.
     async fn tidy(&self, id: FileId, file: Option<&File>) -> Result<()> {
         match file {
             // Only the place of what was not looked at.
