@@ -60,16 +60,6 @@ pub struct Finalize {
     client: Client,
 }
 
-/// What was found out about a file's bytes.
-enum Found {
-    /// They are what they were said to be, and lie where the file's object belongs.
-    Good(Sha256),
-    /// They are not.
-    Bad(Reason),
-    /// There are none.
-    Nothing,
-}
-
 impl Consumer for Finalize {
     type Message = ObjectCreated;
 
@@ -96,55 +86,43 @@ impl Finalize {
     async fn finalize(&self, id: FileId) -> Result<()> {
         let mut file = self.files.find(id).await?;
         if let Some(pending) = file.as_ref().filter(|file| file.is_pending()) {
-            match self.look(pending).await? {
-                // Nothing came, or whoever else looked at it has decided and removed it.
-                Found::Nothing => return Ok(()),
-                Found::Good(sha256) => file = self.settle(pending, Ok(sha256)).await?,
-                Found::Bad(reason) => file = self.settle(pending, Err(reason)).await?,
-            }
+            // Where nothing is left, whoever else looked at it has decided, and removed it.
+            let Some(found) = self.look(pending).await? else { return Ok(()) };
+            file = self.settle(pending, found).await?;
         }
         self.tidy(id, file.as_ref()).await
     }
 
-    /// Looks at the bytes of a pending file; good ones are copied to their place.
-    async fn look(&self, file: &File) -> Result<Found> {
-        let quarantine = quarantine_key(file.id);
-        let Some(mut object) = self.objects.get(&quarantine).await? else { return Ok(Found::Nothing) };
+    /// Looks at the bytes of a pending file, if any have come: their checksum, or what is wrong with them. Good ones are
+    /// copied to their place.
+    async fn look(&self, file: &File) -> Result<Option<Result<Sha256, Reason>>> {
+        let Some(mut object) = self.objects.get(&quarantine_key(file.id)).await? else { return Ok(None) };
         if object.size != file.size {
-            return Ok(Found::Bad(Reason::SizeMismatch));
+            return Ok(Some(Err(Reason::SizeMismatch)));
         }
         let mut content = Content::of(file);
         while let Some(bytes) = object.body.try_next().await.map_err(Error::unavailable)? {
             content.add(&bytes);
         }
-        match content.judge(file).await? {
-            Ok(sha256) => {
-                self.objects.promote(file, &object.etag).await?;
-                Ok(Found::Good(sha256))
-            }
-            Err(reason) => Ok(Found::Bad(reason)),
+        let found = content.judge(file).await?;
+        if found.is_ok() {
+            self.objects.promote(file, &object.etag).await?;
         }
+        Ok(Some(found))
     }
 
     /// Writes what has become of a file, unless it is no longer pending; answers it as it is then.
     async fn settle(&self, file: &File, found: Result<Sha256, Reason>) -> Result<Option<File>> {
         let now = self.clock.now();
-        let change = |reason| Provenance::of_function("files-finalize", reason, &file.change.correlation_id);
-        let next = match found {
-            Ok(sha256) => {
-                let mut next = file.next(now, change("accept"));
-                next.accept(sha256, now);
-                next
-            }
-            Err(reason) => {
-                let mut next = file.next(now, change("reject"));
-                next.reject(reason, now);
-                next
-            }
-        };
-        match write(&self.client, self.files.replace(&[(file.clone(), next.clone())], &self.counters)?)
-            .await?
-        {
+        let what = if found.is_ok() { "accept" } else { "reject" };
+        let change = Provenance::of_function("files-finalize", what, &file.change.correlation_id);
+        let mut next = file.next(now, change);
+        match found {
+            Ok(sha256) => next.accept(sha256, now),
+            Err(reason) => next.reject(reason, now),
+        }
+        let steps = self.files.replace(&[(file.clone(), next.clone())], &self.counters)?;
+        match write(&self.client, steps).await? {
             Written::Committed => {
                 tracing::info!(
                     fileId = %file.id,
@@ -163,11 +141,9 @@ impl Finalize {
     /// Removes the objects that the file, as it is, must not have.
     async fn tidy(&self, id: FileId, file: Option<&File>) -> Result<()> {
         match file {
-            // Only the place of what was not looked at.
-            Some(file) if file.is_active() => self.objects.remove([quarantine_key(id)]).await,
-            Some(file) => self.objects.remove(file.objects()).await,
-            // It was forgotten, and its own object long before.
-            None => self.objects.remove([quarantine_key(id)]).await,
+            Some(file) if !file.is_active() => self.objects.remove(file.objects()).await,
+            // Of one that was forgotten, its own object was removed long before.
+            _ => self.objects.remove([quarantine_key(id)]).await,
         }
     }
 }
