@@ -64,7 +64,10 @@ fn routes(template: &Template) -> Vec<(String, Vec<Route>)> {
         });
         (text(&function["Metadata"]["BuildProperties"]["Binary"]), routes.collect())
     };
-    functions.map(|(_, function)| of(function)).collect()
+    let mut routes: Vec<_> = functions.map(|(_, function)| of(function)).collect();
+    // Whether the template keeps its order depends on what else is built along.
+    routes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    routes
 }
 
 /// One operation, while its part of the document is made.
