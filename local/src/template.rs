@@ -29,9 +29,10 @@ pub enum Unresolved {
 }
 
 /// What parameters of the template mean on a laptop: where they have no default, or one for many addresses.
-const LOCAL_PARAMETERS: [(&str, &str); 6] = [
+const LOCAL_PARAMETERS: [(&str, &str); 7] = [
     ("AppBaseUrl", "http://localhost:5173"),
     ("MailFrom", "no-reply@arcana.localhost"),
+    ("StockAlertTo", "shop@arcana.localhost"),
     ("Commit", "local"),
     ("LoginFailuresPerAddress", WIDE),
     ("RegistrationsPerAddress", WIDE),

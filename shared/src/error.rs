@@ -110,6 +110,9 @@ pub enum Error {
         /// When to look again.
         seconds: u32,
     },
+    /// A message that no try can handle: it belongs in the dead-letter queue, at once. Holds why; nothing of the message.
+    #[error("no message for this function: {0}")]
+    Unprocessable(String),
     /// A dependency did not answer in time: nobody knows whether it has done what it was asked for.
     #[error("no reply")]
     NoReply(#[source] Cause),
@@ -242,7 +245,9 @@ impl Error {
             Self::Changed | Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 (503, "UNAVAILABLE", "The service is unavailable for a moment")
             }
-            Self::Internal(_) => (500, "INTERNAL", "Something went wrong on our side"),
+            Self::Unprocessable(_) | Self::Internal(_) => {
+                (500, "INTERNAL", "Something went wrong on our side")
+            }
         };
         Row { status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), code, title }
     }
@@ -287,7 +292,9 @@ impl Error {
             Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 "A service that this request needs does not answer. Try again".to_owned()
             }
-            Self::Internal(_) => "The error was logged. Name the request id when you report it".to_owned(),
+            Self::Unprocessable(_) | Self::Internal(_) => {
+                "The error was logged. Name the request id when you report it".to_owned()
+            }
         }
     }
 
@@ -331,6 +338,7 @@ impl Error {
             | Self::PreconditionFailed
             | Self::PayloadTooLarge(_)
             | Self::UnsupportedMediaType(_)
+            | Self::Unprocessable(_)
             | Self::Internal(_) => None,
         }
     }

@@ -244,7 +244,9 @@ impl Fact {
             | Self::ProductUpdated { .. }
             | Self::ProductDeleted { .. }
             | Self::OutOfStock { .. }
-            | Self::LowStock { .. } => Err(Error::internal("an event about no account")),
+            | Self::LowStock { .. } => {
+                Err(Error::Unprocessable(format!("{} is about no account", self.kind())))
+            }
         }
     }
 }

@@ -126,7 +126,8 @@ pub trait Consumer: Sized + Send + Sync + 'static {
     /// Takes what the consumer needs.
     fn init(init: &mut Init) -> Self;
 
-    /// Handles one message; after an error it comes again, and ends in the dead-letter queue.
+    /// Handles one message; after an error it comes again, and ends in the dead-letter queue: at once after
+    /// [`Error::Unprocessable`].
     fn consume(&self, message: Self::Message, delivery: &Delivery)
     -> impl Future<Output = Result<()>> + Send;
 }

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::input::{Fault, Field, Raw};
 use crate::time::Timestamp;
 
 /// A new random id that sorts by the moment it was made.
@@ -65,6 +66,17 @@ macro_rules! ids {
             fn from_str(text: &str) -> Result<Self, NotAnId> {
                 let id = text.parse::<Uuid>().ok().filter(|id| id.to_string() == text);
                 id.map(Self).ok_or(NotAnId)
+            }
+        }
+
+        impl Field for $name {
+            fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+                let wrong = |_| Fault::invalid("INVALID_FORMAT", "must be a UUID in lower case");
+                raw.string()?.parse().map_err(wrong)
+            }
+
+            fn schema() -> Schema {
+                json_schema!({"type": "string", "format": "uuid"})
             }
         }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::email::Email;
 use crate::function::{Label, Message};
-use crate::id::UserId;
+use crate::id::{ProductId, UserId};
 use crate::init::Init;
 use crate::time::Timestamp;
 use crate::users::User;
@@ -69,6 +69,17 @@ pub enum Mail {
         /// When.
         at: Timestamp,
     },
+    /// Tells those who run the shop that a product is scarce or gone.
+    StockAlert {
+        /// Where the mail goes.
+        email: Email,
+        /// Which product.
+        product_id: ProductId,
+        /// What it is called.
+        product: String,
+        /// How many there were left.
+        stock: i64,
+    },
 }
 
 /// What a security alert is about.
@@ -94,6 +105,7 @@ impl Mail {
             Self::PasswordReset { .. } => "password-reset",
             Self::VerifyEmail { .. } => "verify-email",
             Self::SecurityAlert { .. } => "security-alert",
+            Self::StockAlert { .. } => "stock-alert",
         }
     }
 }

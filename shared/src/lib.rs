@@ -5,7 +5,7 @@
 //! 1. the vocabulary, types that are parsed once at the edge: [`text`], [`email`], [`password`],
 //!    [`id`], [`time`], [`money`];
 //! 2. the entities and where they are stored: [`users`], [`sessions`], [`credentials`],
-//!    [`one_time`] tokens, [`products`], [`files`], [`receipts`]; what limits their use: [`attempts`], [`limits`]; how they are counted
+//!    [`one_time`] tokens, [`products`], [`files`], [`receipts`], the [`audit`]; what limits their use: [`attempts`], [`limits`]; how they are counted
 //!    and listed: [`counters`], [`listing`], [`page`];
 //! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
 //!    (what a client holds), [`keys`] (what signs it);
@@ -18,6 +18,7 @@
 
 pub mod admission;
 pub mod attempts;
+pub mod audit;
 pub mod aws;
 pub mod batch;
 pub mod caller;

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::input::{self, Fault, Field, Raw};
 
 /// A moment, in whole milliseconds since the Unix epoch.
 ///
@@ -68,6 +70,18 @@ impl<'de> Deserialize<'de> for Timestamp {
         let text = String::deserialize(deserializer)?;
         let moment: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
         Ok(Self::from_ms(moment.as_millisecond()))
+    }
+}
+
+impl Field for Timestamp {
+    fn read(raw: &Raw<'_>) -> Result<Self, Fault> {
+        let wrong = |_| Fault::invalid("INVALID_FORMAT", "must be a time as 2026-01-31T09:05:00Z");
+        let moment: jiff::Timestamp = raw.string()?.parse().map_err(wrong)?;
+        Ok(Self::from_ms(moment.as_millisecond()))
+    }
+
+    fn schema() -> Schema {
+        input::schema_of::<Self>()
     }
 }
 

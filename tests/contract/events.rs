@@ -13,6 +13,7 @@ use crate::project::{Deployed, hold, root, sample_events, template};
 
 struct Queue {
     id: String,
+    dead_letters: String,
     visibility: u64,
 }
 
@@ -37,7 +38,8 @@ fn consumers() -> Vec<(Deployed, Queue)> {
         let id = function.queue()?;
         let (_, properties) = queues.iter().find(|(queue, _)| *queue == id)?;
         let visibility = properties["VisibilityTimeout"].as_u64().unwrap_or(30);
-        Some((function, Queue { id, visibility }))
+        let dead_letters = named(&properties["RedrivePolicy"]["deadLetterTargetArn"]);
+        Some((function, Queue { id, dead_letters, visibility }))
     };
     template().into_iter().filter_map(of).collect()
 }
@@ -89,8 +91,12 @@ fn every_queue_that_a_function_consumes_is_filled_and_shows_its_messages_late_en
         if queue.visibility < wanted {
             faults.push(format!("{} has a VisibilityTimeout of less than {wanted} s", queue.id));
         }
-        if !function.may("sqs:ChangeMessageVisibility", &queue.id) {
-            faults.push(format!("{} may not sqs:ChangeMessageVisibility on {}", function.id, queue.id));
+        for (action, on) in
+            [("sqs:ChangeMessageVisibility", &queue.id), ("sqs:SendMessage", &queue.dead_letters)]
+        {
+            if !function.may(action, on) {
+                faults.push(format!("{} may not {action} on {on}", function.id));
+            }
         }
     }
     hold(faults);
@@ -113,7 +119,8 @@ fn a_consumers_sample_event_is_what_its_queue_gets() {
         let Some((_, rule)) = rule else { continue };
         let kinds = rule["EventPattern"]["detail-type"].as_array().cloned().unwrap_or_default();
         let ours = body["source"] == "arcana";
-        if !kinds.contains(&body["detail-type"]) || (ours && body["detail"]["type"] != body["detail-type"]) {
+        let takes = kinds.is_empty() || kinds.contains(&body["detail-type"]);
+        if !takes || (ours && body["detail"]["type"] != body["detail-type"]) {
             let kind = &body["detail-type"];
             faults.push(format!("events/{}.json is of {kind}, which its rule does not match", function.name));
         }

@@ -26,6 +26,7 @@ pub(crate) const VERIFY_EMAIL: &str = "/api/v1/auth/verify-email";
 pub(crate) const RESEND: &str = "/api/v1/auth/resend-verification";
 pub(crate) const SESSIONS: &str = "/api/v1/auth/sessions";
 pub(crate) const USERS: &str = "/api/v1/users";
+pub(crate) const AUDIT: &str = "/api/v1/audit";
 pub(crate) const PRODUCTS: &str = "/api/v1/products";
 pub(crate) const FILES: &str = "/api/v1/files";
 pub(crate) const SEARCH: &str = "/api/v1/products/search";
@@ -56,6 +57,7 @@ pub(crate) fn admins_only() -> Vec<(Method, &'static str, Option<Value>)> {
     vec![
         (Method::GET, USERS, None),
         (Method::GET, "/api/v1/users/{id}", None),
+        (Method::GET, AUDIT, None),
         (Method::PUT, "/api/v1/users/{id}/roles", Some(json!({"roles": ["user", "admin"]}))),
         (Method::PUT, "/api/v1/users/{id}/status", Some(json!({"status": "SUSPENDED"}))),
         (Method::POST, PRODUCTS, Some(json!({"name": "Lamp", "price": 1}))),

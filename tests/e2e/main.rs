@@ -8,6 +8,7 @@
 
 mod app;
 mod attacks;
+mod audit;
 mod auth;
 mod bodies;
 mod catalogue;

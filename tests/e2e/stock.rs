@@ -251,3 +251,35 @@ async fn an_event_carries_the_correlation_id_of_its_request() {
     assert_eq!(events[0]["detail"]["correlationId"], correlation_id.as_str());
     assert_eq!(events[0]["source"], "arcana");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_run_the_shop_are_told_when_a_product_becomes_scarce_and_when_it_is_gone() {
+    let Some(shop) = Catalogue::start().await else { return };
+    let product = shop.create(&json!({"name": "Lamp <b>& Co", "price": 1, "stock": 12})).await;
+    for (change, subject, count) in [
+        (-1, "", 0),
+        (-1, "Stock alert: Lamp <b>& Co, 10 left", 1),
+        (-3, "", 1),
+        (-7, "Stock alert: Lamp <b>& Co, out of stock", 2),
+        (50, "", 2),
+        (-45, "Stock alert: Lamp <b>& Co, 5 left", 3),
+    ] {
+        assert_eq!(shop.change_stock(&product, change).await.status, 200);
+        if !subject.is_empty() {
+            let look = async || {
+                Some(shop.app.mails_to("shop@arcana.localhost").await).filter(|mails| mails.len() == count)
+            };
+            let mails = eventually("mail", PATIENCE, look).await;
+            let mail = mails.last().unwrap();
+            assert_eq!(mail["subject"], subject);
+            let (text, html) = (mail["text"].as_str().unwrap(), mail["html"].as_str().unwrap());
+            assert!(
+                text.contains(product["id"].as_str().unwrap()) && text.contains("Lamp <b>& Co"),
+                "{text}"
+            );
+            assert!(!html.contains("<b>") && !html.contains("Hello"), "{html}");
+        }
+    }
+    shop.app.settle().await;
+    assert_eq!(shop.app.mails_to("shop@arcana.localhost").await.len(), 3);
+}

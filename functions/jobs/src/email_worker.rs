@@ -74,6 +74,9 @@ impl EmailWorker {
             Mail::SecurityAlert { email, name, alert, at, .. } => {
                 (email, Letter::security_alert(name, *alert, *at)?)
             }
+            Mail::StockAlert { email, product_id, product, stock } => {
+                (email, Letter::stock_alert(*product_id, product, *stock)?)
+            }
         };
         Ok(Some((email, letter)))
     }
@@ -87,7 +90,7 @@ impl EmailWorker {
 
     async fn send(&self, to: &Email, Letter { subject, html, text }: Letter) -> Result<()> {
         let body = Body::builder().html(utf8(html)?).text(utf8(text)?).build();
-        let message = Message::builder().subject(utf8(subject.to_owned())?).body(body).build();
+        let message = Message::builder().subject(utf8(subject.into_owned())?).body(body).build();
         self.ses
             .send_email()
             .from_email_address(&self.from)

@@ -1,7 +1,8 @@
-//! Operations: health, what the API says of itself, what no route takes, and the stack's keys.
+//! Operations: health, the audit, what the API says of itself, what no route takes, and the stack's keys.
 
 use shared::Function;
 
+pub mod audit;
 pub mod docs;
 pub mod fallback;
 pub mod health;
@@ -12,6 +13,7 @@ pub mod ready;
 
 /// Every function of this domain.
 pub static FUNCTIONS: &[&Function] = &[
+    &audit::FUNCTION,
     &docs::FUNCTION,
     &fallback::FUNCTION,
     &health::FUNCTION,

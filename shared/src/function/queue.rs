@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use futures_util::future::{BoxFuture, join_all};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::{Call, Consumer, Failure, Running, answer};
@@ -18,7 +20,20 @@ const LONGEST_WAIT: u32 = 900;
 pub(super) struct Queue<C> {
     consumer: C,
     sqs: aws_sdk_sqs::Client,
+    /// Where the dead-letter queue is, once it was looked up.
+    dead_letters: OnceCell<String>,
 }
+
+/// Where a queue says that its dead-letter queue is
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RedrivePolicy {
+    dead_letter_target_arn: String,
+}
+
+/// The attribute of a message in a dead-letter queue that says why it is there, if no try brought it there.
+const REASON: &str = "reason";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -85,7 +100,7 @@ pub(super) struct ItemFailure {
 
 impl<C: Consumer> Queue<C> {
     pub(super) fn new(init: &mut Init) -> Self {
-        Self { consumer: C::init(init), sqs: init.aws().sqs() }
+        Self { consumer: C::init(init), sqs: init.aws().sqs(), dead_letters: OnceCell::new() }
     }
 
     /// Handles one message; true where it need not come again.
@@ -96,17 +111,28 @@ impl<C: Consumer> Queue<C> {
         let message = serde_json::from_str::<C::Message>(&record.body);
         let label = message.as_ref().map(Message::label).unwrap_or_default();
         let work = async {
+            // The parser's own words may quote the message.
             let message = message.map_err(|error| {
-                // The parser's own words may quote the message.
-                let (line, column) = (error.line(), error.column());
-                Error::internal(format!("malformed message at line {line}, column {column}"))
+                let what = if error.is_data() { "not of the form that it takes" } else { "no JSON" };
+                Error::Unprocessable(format!("{what}, at line {}, column {}", error.line(), error.column()))
             })?;
             self.consumer.consume(message, &delivery).await
         };
-        let outcome = call.bounded(work).await;
+        let mut outcome = call.bounded(work).await;
+        let mut ended = "done";
+        if let Err(Error::Unprocessable(reason)) = &outcome {
+            let aside = call.bounded(self.set_aside(&record.queue_arn, &record.body, reason)).await;
+            // Where it cannot be, it gets there by its tries.
+            if aside.is_ok() {
+                call.failed(&Error::Unprocessable(reason.clone()));
+            }
+            ended = "set aside";
+            outcome = aside;
+        }
         if let Err(error) = &outcome {
             call.failed(error);
             self.put_off(call, &record.queue_arn, &record.receipt_handle, wait_after(attempt, error)).await;
+            ended = "failed";
         }
         tracing::info!(
             function = call.function,
@@ -116,11 +142,31 @@ impl<C: Consumer> Queue<C> {
             id = %label.id,
             correlationId = label.correlation_id,
             attempt,
-            outcome = if outcome.is_ok() { "done" } else { "failed" },
+            outcome = ended,
             durationMs = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "message"
         );
         outcome.is_ok()
+    }
+
+    /// Puts a message into the dead-letter queue of its queue, as it is, with the reason beside it. After a crash it may be
+    /// there twice.
+    async fn set_aside(&self, queue_arn: &str, body: &str, reason: &str) -> Result<()> {
+        let url = self.dead_letters.get_or_try_init(|| self.dead_letter_queue(queue_arn)).await?;
+        let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
+        let send = self.sqs.send_message().queue_url(url).message_body(body);
+        send.message_attributes(REASON, reason.map_err(Error::internal)?).send().await?;
+        Ok(())
+    }
+
+    async fn dead_letter_queue(&self, queue_arn: &str) -> Result<String> {
+        let unknown = || Error::internal("a queue without a dead-letter queue");
+        let attributes = self.sqs.get_queue_attributes().queue_url(queue_url(queue_arn).ok_or_else(unknown)?);
+        let answer = attributes.attribute_names(QueueAttributeName::RedrivePolicy).send().await?;
+        let policy = answer.attributes().and_then(|all| all.get(&QueueAttributeName::RedrivePolicy));
+        let policy: RedrivePolicy =
+            serde_json::from_str(policy.ok_or_else(unknown)?).map_err(Error::internal)?;
+        queue_url(&policy.dead_letter_target_arn).ok_or_else(unknown)
     }
 
     /// Has the message come again after `seconds` rather than after the queue's visibility timeout, which

@@ -1,21 +1,28 @@
 //! Mails as they are written: a subject, HTML and the same in plain text.
 
+use std::borrow::Cow;
+
 use askama::Template;
+use shared::id::ProductId;
 use shared::job::Alert;
 use shared::time::Timestamp;
 use shared::{Error, Result};
 
 /// A mail's content. It has no `Debug`: a link in it lets its reader in.
 pub(super) struct Letter {
-    pub(super) subject: &'static str,
+    pub(super) subject: Cow<'static, str>,
     pub(super) html: String,
     pub(super) text: String,
 }
 
 impl Letter {
-    fn render(subject: &'static str, html: &impl Template, text: &impl Template) -> Result<Self> {
+    fn render(
+        subject: impl Into<Cow<'static, str>>,
+        html: &impl Template,
+        text: &impl Template,
+    ) -> Result<Self> {
         Ok(Self {
-            subject,
+            subject: subject.into(),
             html: html.render().map_err(Error::internal)?,
             text: text.render().map_err(Error::internal)?,
         })
@@ -71,6 +78,35 @@ impl Letter {
         let text = SecurityAlertText { name, what, at: &at };
         Self::render("Security alert for your Arcana account", &html, &text)
     }
+
+    /// Tells that a product is scarce or gone.
+    pub(super) fn stock_alert(product_id: ProductId, product: &str, stock: i64) -> Result<Self> {
+        let (short, what) = match stock {
+            0 => ("out of stock".to_owned(), format!("The last of \u{201c}{product}\u{201d} is gone.")),
+            left => (format!("{left} left"), format!("Of \u{201c}{product}\u{201d} there are {left} left.")),
+        };
+        let subject = format!("Stock alert: {product}, {short}");
+        let id = product_id.to_string();
+        let html = StockAlertHtml { subject: &subject, what: &what, product_id: &id };
+        let text = StockAlertText { subject: &subject, what: &what, product_id: &id };
+        Self::render(subject.clone(), &html, &text)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "stock-alert.html")]
+struct StockAlertHtml<'a> {
+    subject: &'a str,
+    what: &'a str,
+    product_id: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "stock-alert.txt")]
+struct StockAlertText<'a> {
+    subject: &'a str,
+    what: &'a str,
+    product_id: &'a str,
 }
 
 #[derive(Template)]
@@ -144,6 +180,7 @@ mod tests {
             Letter::verify_email(name, "https://x"),
             Letter::password_reset(name, "https://x"),
             Letter::security_alert(name, Alert::TokenReuse, at),
+            Letter::stock_alert(ProductId::new(at), name, 3),
         ];
         for letter in letters {
             let letter = letter.unwrap();
@@ -169,6 +206,21 @@ mod tests {
             ["Ada Lovelace", "J. R. R. Tolkien", "J.R.R. Tolkien", "Sammy Davis Jr.", "\u{674e}\u{767d}"]
         {
             assert!(Letter::welcome(name, None).unwrap().text.contains(&format!("Hello {name},")));
+        }
+    }
+
+    #[test]
+    fn a_stock_alert_says_of_what_how_much_is_left() {
+        let product = ProductId::new(Timestamp::from_ms(0));
+        for (stock, subject, what) in [
+            (0, "Stock alert: Lamp, out of stock", "The last of \u{201c}Lamp\u{201d} is gone."),
+            (3, "Stock alert: Lamp, 3 left", "Of \u{201c}Lamp\u{201d} there are 3 left."),
+        ] {
+            let letter = Letter::stock_alert(product, "Lamp", stock).unwrap();
+            assert_eq!(letter.subject, subject);
+            for form in [letter.html, letter.text] {
+                assert!(form.contains(what) && form.contains(&product.to_string()), "{form}");
+            }
         }
     }
 
