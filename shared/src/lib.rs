@@ -6,7 +6,7 @@
 //!    [`id`], [`time`], [`money`];
 //! 2. the entities and where they are stored: [`users`], [`sessions`], [`credentials`],
 //!    [`one_time`] tokens, [`products`], [`files`], [`receipts`], the [`audit`]; what limits their use: [`attempts`], [`limits`]; how they are counted
-//!    and listed: [`counters`], [`listing`], [`page`];
+//!    and listed: [`counters`], [`listing`], [`page`]; and [`expired`];
 //! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
 //!    (what a client holds), [`keys`] (what signs it);
 //! 4. the function runtime: [`function`] (the five entry kinds), [`init`] (configuration and
@@ -31,6 +31,7 @@ pub mod describe;
 pub mod email;
 pub mod error;
 pub mod event;
+pub mod expired;
 pub mod files;
 pub mod function;
 pub mod id;

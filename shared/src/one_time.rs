@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use crate::conditional;
 use crate::event::Provenance;
+use crate::expired::Expiring;
 use crate::id::UserId;
 use crate::init::{Init, Secret};
 use crate::keys::{Generations, MacKey};
+use crate::listing;
 use crate::time::Timestamp;
 use crate::transaction::{Condition, Item, Step};
 use crate::{Error, Result};
@@ -73,8 +75,11 @@ pub struct OneTimeToken {
     pub expires_at: Timestamp,
     /// Who made it, and why.
     pub change: Provenance,
-    /// When DynamoDB may remove it, in seconds since the epoch.
+    /// When it may be removed, in seconds since the epoch.
     pub ttl: i64,
+    /// Its partition in the list of what expires, see [`crate::expired`].
+    #[serde(default)]
+    pub shard: u8,
 }
 
 impl OneTimeToken {
@@ -84,7 +89,8 @@ impl OneTimeToken {
         getrandom::fill(&mut id).map_err(Error::internal)?;
         let expires_at = now.plus_seconds(purpose.lifetime());
         let ttl = expires_at.seconds();
-        Ok(Self { user_id, purpose, id: Uuid::from_bytes(id), expires_at, change, ttl })
+        let shard = listing::shard(user_id.as_bytes());
+        Ok(Self { user_id, purpose, id: Uuid::from_bytes(id), expires_at, change, ttl, shard })
     }
 }
 
@@ -99,6 +105,11 @@ impl OneTimeTokens {
     /// Reads `ONE_TIME_TOKENS_TABLE`.
     pub fn init(init: &mut Init) -> Self {
         Self { client: init.dynamodb(), table: init.text("ONE_TIME_TOKENS_TABLE") }
+    }
+
+    /// Those that have expired.
+    pub fn expiring(&self) -> Expiring {
+        Expiring { client: self.client.clone(), table: self.table.clone(), key: ["userId", "purpose"] }
     }
 
     fn key(user: UserId, purpose: Purpose) -> Item {

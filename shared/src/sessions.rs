@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch;
 use crate::event::{Entity, Provenance};
+use crate::expired::Expiring;
 use crate::id::{SessionId, UserId};
 use crate::init::Init;
 use crate::time::Timestamp;
@@ -47,8 +48,11 @@ pub struct Session {
     pub version: u64,
     /// Who wrote it last, and why.
     pub change: Provenance,
-    /// When DynamoDB may remove the item, in seconds since the epoch.
+    /// When it may be removed, in seconds since the epoch.
     pub ttl: i64,
+    /// Its partition in the list of what expires, see [`crate::expired`].
+    #[serde(default)]
+    pub shard: u8,
 }
 
 /// Why a session was ended before its time. It is the reason in the session's last change, from which the
@@ -120,6 +124,11 @@ impl Sessions {
     /// The table's name.
     pub(crate) fn table(&self) -> &str {
         &self.table
+    }
+
+    /// Those that have expired.
+    pub fn expiring(&self) -> Expiring {
+        Expiring { client: self.client.clone(), table: self.table.clone(), key: ["userId", "id"] }
     }
 
     pub(crate) fn key(user: UserId, id: SessionId) -> Item {

@@ -12,6 +12,7 @@ mod audit;
 mod auth;
 mod bodies;
 mod catalogue;
+mod cleanup;
 mod cost;
 mod documents;
 mod drive;

@@ -11,6 +11,7 @@ use shared::describe::{About, json};
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::id::SessionId;
+use shared::listing;
 use shared::password::{self, Password, Verified};
 use shared::request::Origin;
 use shared::sessions::{Session, Sessions};
@@ -141,9 +142,10 @@ impl Login {
     fn session(&self, user: &User, origin: &Origin, now: Timestamp) -> Session {
         let ends_at = now.plus_seconds(self.session_lifetime);
         let expires_at = now.plus_seconds(self.refresh_lifetime).min(ends_at);
+        let id = SessionId::new(now);
         Session {
             user_id: user.id,
-            id: SessionId::new(now),
+            id,
             auth_version: user.auth_version,
             counter: 0,
             created_at: now,
@@ -157,6 +159,7 @@ impl Login {
             version: 1,
             change: origin.by(&user.id, "login"),
             ttl: expires_at.seconds(),
+            shard: listing::shard(id.as_bytes()),
         }
     }
 }
