@@ -18,6 +18,7 @@ pub static FUNCTION: Function = Function::http::<Audit>("ops-audit");
 input! {
     /// Which records are asked for.
     struct Parameters {
+        /// Of this type
         kind as "type": Option<Kind>,
         /// About this user
         user_id as "userId": Option<UserId>,
