@@ -180,6 +180,9 @@ async fn a_deletion_between_any_two_steps_leaves_nothing() {
 async fn an_event_that_comes_ten_times_at_once_or_too_late_changes_nothing() {
     let Some((drive, done)) = start().await else { return };
     let file = drive.upload("notes.pdf", &pdf(100_000)).await;
+    // As long as the first lies there, there is no second.
+    let second = drive.put(&Upload::of(&file), vec![7; 100_000]).await;
+    assert_eq!((second.status.as_u16(), second.code().as_str()), (412, "PreconditionFailed"));
     let told = join_all((0..10).map(|_| tell(&drive.app, &file))).await;
     // Whoever finds the object gone under it has the message come again.
     assert!(told.contains(&true), "{told:?}");
