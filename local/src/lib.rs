@@ -9,6 +9,7 @@
 
 pub mod bundle;
 pub mod console;
+pub mod dead_letters;
 pub mod deploy;
 pub mod gateway;
 pub mod grant;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use local::dead_letters::DeadLetters;
 use local::gateway::REQUESTS;
 use local::template::Template;
 use local::{Bundle, Options};
@@ -76,11 +77,45 @@ enum Command {
         #[arg(long, env = "ARCANA_AWS_PORT", default_value_t = 4566)]
         aws_port: u16,
     },
+    /// Look at the dead-letter queues of the running bundle, and put back what is in them
+    Dlq {
+        #[command(subcommand)]
+        what: Dlq,
+        /// The AWS endpoint's port
+        #[arg(long, env = "ARCANA_AWS_PORT", default_value_t = 4566, global = true)]
+        aws_port: u16,
+    },
+    /// Put to the rules of the running bundle once more what went over its bus between two moments
+    Replay {
+        /// From when on, as 2026-11-25T10:00:00Z
+        from: String,
+        /// Until when
+        to: String,
+        /// The AWS endpoint's port
+        #[arg(long, env = "ARCANA_AWS_PORT", default_value_t = 4566)]
+        aws_port: u16,
+    },
     /// Run every built binary once with its sample event
     Smoke {
         /// Where the binaries are
         #[arg(long, value_name = "DIR")]
         bundle: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Dlq {
+    /// Each queue and how many messages are in it
+    List,
+    /// The first ten messages of a queue, and why they are there
+    Show {
+        /// Which queue
+        queue: String,
+    },
+    /// Put back what is in a queue to where it came from
+    Redrive {
+        /// Which queue
+        queue: String,
     },
 }
 
@@ -98,6 +133,8 @@ async fn main() -> ExitCode {
         Some(Command::Openapi { file }) => write_document(file),
         Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
         Some(Command::Seed { count, aws_port }) => local::seed::run(aws_port, count).await,
+        Some(Command::Dlq { what, aws_port }) => dlq(&DeadLetters::at(aws_port), what).await,
+        Some(Command::Replay { from, to, aws_port }) => DeadLetters::at(aws_port).replay(&from, &to).await,
         None => serve(arguments).await,
     };
     match ended {
@@ -112,6 +149,23 @@ async fn main() -> ExitCode {
 async fn grant_role(email: &str, role: &str, port: u16) -> Result<(), Box<dyn std::error::Error>> {
     let roles = local::grant::role(port, email, role).await?;
     println!("{email} has the roles {roles}; sessions from before have ended: log in again");
+    Ok(())
+}
+
+async fn dlq(letters: &DeadLetters, what: Dlq) -> Result<(), Box<dyn std::error::Error>> {
+    match what {
+        Dlq::List => {
+            for (queue, count) in letters.list().await? {
+                println!("{count:>6}  {queue}");
+            }
+        }
+        Dlq::Show { queue } => {
+            for message in letters.show(&queue).await? {
+                println!("{message}");
+            }
+        }
+        Dlq::Redrive { queue } => println!("{} messages put back", letters.redrive(&queue).await?),
+    }
     Ok(())
 }
 

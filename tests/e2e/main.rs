@@ -14,6 +14,7 @@ mod bodies;
 mod catalogue;
 mod cleanup;
 mod cost;
+mod dead_letters;
 mod documents;
 mod drive;
 mod events;

@@ -31,6 +31,7 @@ impl Deployment<'_> {
             "AWS::SQS::Queue" => self.queue(id, properties).await,
             "AWS::Events::EventBus" => self.bus(id, properties).await,
             "AWS::Events::Rule" => self.rule(id, properties).await,
+            "AWS::Events::Archive" => self.archive(id, properties).await,
             "AWS::S3::Bucket" => self.bucket(id, properties).await,
             "AWS::SecretsManager::Secret" => self.secret(id).await,
             "AWS::Serverless::HttpApi" => {
@@ -178,6 +179,21 @@ impl Deployment<'_> {
             )));
         }
         self.scope.define(id, id, &[("Arn", rule.rule_arn().unwrap_or_default())]);
+        Ok(())
+    }
+
+    async fn archive(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
+        let days = properties["RetentionDays"].as_i64().and_then(|days| i32::try_from(days).ok());
+        let pattern = properties.get("EventPattern").map(ToString::to_string);
+        let create = self.aws.eventbridge().create_archive().archive_name(id).set_retention_days(days);
+        let create = create.event_source_arn(text(&properties["SourceArn"])).set_event_pattern(pattern);
+        if let Err(error) = create.send().await
+            && code(&error) != Some("ResourceAlreadyExistsException")
+        {
+            return Err(refused(error));
+        }
+        let arn = format!("arn:aws:events:{}:{}:archive/{id}", local_aws::REGION, local_aws::ACCOUNT);
+        self.scope.define(id, id, &[("Arn", &arn)]);
         Ok(())
     }
 

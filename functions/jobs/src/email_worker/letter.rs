@@ -83,7 +83,7 @@ impl Letter {
     pub(super) fn stock_alert(product_id: ProductId, product: &str, stock: i64) -> Result<Self> {
         let (short, what) = match stock {
             0 => ("out of stock".to_owned(), format!("The last of \u{201c}{product}\u{201d} is gone.")),
-            left => (format!("{left} left"), format!("Of \u{201c}{product}\u{201d} there are {left} left.")),
+            left => (format!("{left} left"), format!("\u{201c}{product}\u{201d} is down to {left}.")),
         };
         let subject = format!("Stock alert: {product}, {short}");
         let id = product_id.to_string();
@@ -214,7 +214,7 @@ mod tests {
         let product = ProductId::new(Timestamp::from_ms(0));
         for (stock, subject, what) in [
             (0, "Stock alert: Lamp, out of stock", "The last of \u{201c}Lamp\u{201d} is gone."),
-            (3, "Stock alert: Lamp, 3 left", "Of \u{201c}Lamp\u{201d} there are 3 left."),
+            (3, "Stock alert: Lamp, 3 left", "\u{201c}Lamp\u{201d} is down to 3."),
         ] {
             let letter = Letter::stock_alert(product, "Lamp", stock).unwrap();
             assert_eq!(letter.subject, subject);
