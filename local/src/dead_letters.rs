@@ -79,31 +79,28 @@ impl DeadLetters {
         }
     }
 
-    /// Puts events back on the bus of the rule that could not deliver them. Their consumers know what they have done.
+    /// Puts the events that are there back on the bus of the rule that could not deliver them. Their consumers know what they
+    /// have done. What no rule has left here stays.
     async fn put_back(&self, url: &str) -> Result<i64, Error> {
         let (sqs, events) = (self.aws.sqs(), self.aws.eventbridge());
+        let there: i64 =
+            self.attribute(url, QueueAttributeName::ApproximateNumberOfMessages).await?.parse()?;
         let mut count = 0;
-        loop {
-            let receive = sqs.receive_message().queue_url(url).max_number_of_messages(10);
-            let messages = receive.message_attribute_names("All").send().await.map_err(told)?.messages;
-            let Some(messages) = messages.filter(|messages| !messages.is_empty()) else { return Ok(count) };
-            for message in messages {
-                let event: Value = serde_json::from_str(message.body().unwrap_or_default())?;
-                let rule = message.message_attributes().and_then(|all| all.get("RULE_ARN"));
-                let rule = rule.and_then(|rule| rule.string_value()).unwrap_or_default();
-                let bus = rule.split('/').nth(1).ok_or("a message that no rule has left here")?;
-                let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-                let entry = PutEventsRequestEntry::builder().event_bus_name(bus).source(text("source"));
-                let entry = entry.detail_type(text("detail-type")).detail(event["detail"].to_string());
-                let put = events.put_events().entries(entry.build()).send().await.map_err(told)?;
-                if put.failed_entry_count() > 0 {
-                    return Err(format!("the bus refused an event: {:?}", put.entries()).into());
-                }
-                let delete = sqs.delete_message().queue_url(url);
-                delete.set_receipt_handle(message.receipt_handle).send().await.map_err(told)?;
-                count += 1;
+        // One that cannot be delivered again comes back: so no more than there were.
+        for _ in 0..there {
+            let receive = sqs.receive_message().queue_url(url).wait_time_seconds(1);
+            let received = receive.message_attribute_names("All").send().await.map_err(told)?.messages;
+            let Some(message) = received.and_then(|messages| messages.into_iter().next()) else { break };
+            let Some(entry) = on_bus(&message) else { continue };
+            let put = events.put_events().entries(entry).send().await.map_err(told)?;
+            if put.failed_entry_count() > 0 {
+                return Err(format!("the bus refused an event: {:?}", put.entries()).into());
             }
+            let delete = sqs.delete_message().queue_url(url);
+            delete.set_receipt_handle(message.receipt_handle).send().await.map_err(told)?;
+            count += 1;
         }
+        Ok(count)
     }
 
     /// Puts to the bus's rules once more what was archived between two moments (RFC 3339).
@@ -145,6 +142,14 @@ impl DeadLetters {
         let answer = asked.send().await.map_err(told)?;
         Ok(answer.attributes().and_then(|all| all.get(&name)).cloned().unwrap_or_default())
     }
+}
+
+/// The event of a message that a rule has left, for the rule's bus.
+fn on_bus(message: &Message) -> Option<PutEventsRequestEntry> {
+    let event: Value = serde_json::from_str(message.body()?).ok()?;
+    let bus = message.message_attributes()?.get("RULE_ARN")?.string_value()?.split('/').nth(1)?;
+    let entry = PutEventsRequestEntry::builder().event_bus_name(bus).source(event["source"].as_str()?);
+    Some(entry.detail_type(event["detail-type"].as_str()?).detail(event["detail"].to_string()).build())
 }
 
 impl std::fmt::Display for Shown<'_> {

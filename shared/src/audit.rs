@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::batch;
+use crate::clock::Clock;
 use crate::conditional;
-use crate::event::{Event, Fact};
+use crate::event::Fact;
 use crate::id::UserId;
 use crate::init::Init;
 use crate::input::{Fault, Field, Raw};
@@ -27,7 +28,9 @@ const KEPT: [&str; 7] = ["userId", "sessionId", "productId", "fileId", "roles", 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// The key. It sorts by the time of the event, and is the same whenever the event comes again.
+    /// Its partition, see [`crate::listing`]: that of its id.
+    pub shard: u8,
+    /// The sort key. It sorts by the time of the event, and is the same whenever the event comes again.
     pub id: Uuid,
     /// The event's id.
     pub event_id: Uuid,
@@ -44,8 +47,6 @@ pub struct Record {
     pub received_at: Timestamp,
     /// When DynamoDB may remove it, in seconds since the epoch.
     pub ttl: i64,
-    /// Its partition in the list of all, see [`crate::listing`].
-    pub shard: u8,
     /// Its partition in the list of its type.
     pub type_list: String,
     /// Whose it is, if it is about a user.
@@ -56,35 +57,46 @@ pub struct Record {
     pub user_type_list: Option<String>,
 }
 
+/// An event as the bus tells it, of whichever type: also of one that this version does not know any more, or yet.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Happened {
+    /// Its id.
+    pub id: Uuid,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its data.
+    pub data: Map<String, Value>,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// The correlation id of the request that caused it.
+    pub correlation_id: String,
+}
+
 impl Record {
     /// What is kept of an event.
-    pub fn of(event: &Event, now: Timestamp) -> Result<Self> {
-        let kind = event.fact.kind();
-        let mut data = match serde_json::to_value(&event.fact).map_err(Error::internal)? {
-            Value::Object(mut fact) => match fact.remove("data") {
-                Some(Value::Object(data)) => data,
-                _ => Map::new(),
-            },
-            _ => Map::new(),
-        };
+    pub fn of(event: Happened, now: Timestamp) -> Self {
+        let Happened { id: event_id, kind, mut data, timestamp, correlation_id } = event;
         data.retain(|name, _| KEPT.contains(&name.as_str()));
-        let id = place(event.timestamp, event.id);
+        let user: Option<UserId> =
+            data.get("userId").and_then(Value::as_str).and_then(|user| user.parse().ok());
+        let id = place(timestamp, event_id);
         let shard = listing::shard(id.as_bytes());
-        let user = event.fact.user_id().ok();
-        Ok(Self {
+        Self {
             id,
-            event_id: event.id,
-            kind: kind.to_owned(),
+            event_id,
             data,
-            timestamp: event.timestamp,
-            correlation_id: event.correlation_id.clone(),
+            timestamp,
+            correlation_id,
             received_at: now,
-            ttl: now.seconds() + KEPT_SECONDS,
+            ttl: timestamp.seconds() + KEPT_SECONDS,
             shard,
-            type_list: type_list(kind, shard),
+            type_list: type_list(&kind, shard),
             user_list: user,
-            user_type_list: user.map(|user| user_type_list(user, kind)),
-        })
+            user_type_list: user.map(|user| user_type_list(user, &kind)),
+            kind,
+        }
     }
 }
 
@@ -135,19 +147,19 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The index that answers it, by its name and its partition key, and its partitions.
-    fn index(&self) -> (&'static str, &'static str, Vec<AttributeValue>) {
+    /// The index that answers it, or the table itself; its partition key, and its partitions.
+    fn list(&self) -> (Option<&'static str>, &'static str, Vec<AttributeValue>) {
         let text = AttributeValue::S;
         match (self.user, self.kind) {
             (Some(user), Some(kind)) => {
-                ("newest-by-user-and-type", "userTypeList", vec![text(user_type_list(user, kind))])
+                (Some("newest-by-user-and-type"), "userTypeList", vec![text(user_type_list(user, kind))])
             }
-            (Some(user), None) => ("newest-by-user", "userList", vec![text(user.to_string())]),
+            (Some(user), None) => (Some("newest-by-user"), "userList", vec![text(user.to_string())]),
             (None, Some(kind)) => {
                 let partitions = (0..SHARDS).map(|shard| text(type_list(kind, shard)));
-                ("newest-by-type", "typeList", partitions.collect())
+                (Some("newest-by-type"), "typeList", partitions.collect())
             }
-            (None, None) => ("newest", "shard", (0..SHARDS).map(|shard| number(shard.into())).collect()),
+            (None, None) => (None, "shard", (0..SHARDS).map(|shard| number(shard.into())).collect()),
         }
     }
 }
@@ -156,12 +168,13 @@ impl Filter {
 pub struct Audit {
     client: Client,
     table: String,
+    clock: Clock,
 }
 
 impl Audit {
     /// Reads `AUDIT_TABLE`.
     pub fn init(init: &mut Init) -> Self {
-        Self { client: init.dynamodb(), table: init.text("AUDIT_TABLE") }
+        Self { client: init.dynamodb(), table: init.text("AUDIT_TABLE"), clock: init.clock() }
     }
 
     /// Keeps a record, unless it is there.
@@ -171,24 +184,27 @@ impl Audit {
         conditional::put(put.condition_expression("attribute_not_exists(id)")).await.map(drop)
     }
 
-    /// The ids of the records that `filter` takes, the newest first: those after `after`, `most` of them at most. They may
-    /// lag behind by a second.
+    /// The ids of the records that `filter` takes and that are still to be kept, the newest first: those after `after`,
+    /// `most` of them at most. They may lag behind by a second.
     pub async fn ids(&self, filter: &Filter, after: Option<Uuid>, most: usize) -> Result<Vec<Uuid>> {
-        let (index, partition, partitions) = filter.index();
+        let (index, partition, partitions) = filter.list();
         let (client, table) = (self.client.clone(), self.table.clone());
-        let listing = Listing { client, table, index: Some(index), partition, sort: "id" };
+        let listing = Listing { client, table, index, partition, sort: "id" };
         let bound = |time: Timestamp| place(time, Uuid::nil());
         let after = after.into_iter().chain(filter.to.map(bound)).min();
         let mut ids = listing.ids(partitions, after, 0, most).await?;
-        if let Some(from) = filter.from.map(bound) {
-            ids.retain(|id| *id >= from);
-        }
+        let kept_since = self.clock.now().plus_seconds(-KEPT_SECONDS);
+        let from = bound(filter.from.map_or(kept_since, |from| from.max(kept_since)));
+        ids.retain(|id| *id >= from);
         Ok(ids)
     }
 
     /// Reads the records of these ids, at most 100, in their order.
     pub async fn get_all(&self, ids: &[Uuid]) -> Result<Vec<Record>> {
-        let key = |id: &Uuid| Item::from([("id".to_owned(), AttributeValue::S(id.to_string()))]);
+        let key = |id: &Uuid| {
+            let shard = number(listing::shard(id.as_bytes()).into());
+            Item::from([("shard".to_owned(), shard), ("id".to_owned(), AttributeValue::S(id.to_string()))])
+        };
         let mut records: Vec<Record> = batch::get_all(&self.client, &self.table, ids.iter().map(key)).await?;
         records.sort_by_key(|record| ids.iter().position(|id| *id == record.id));
         Ok(records)
@@ -198,7 +214,7 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Entity, Provenance};
+    use crate::event::{Entity, Event, Provenance};
 
     #[test]
     fn a_record_tells_no_name_and_no_address() {
@@ -208,11 +224,24 @@ mod tests {
         let fact =
             Fact::UserRegistered { user_id, email: "ada@example.com".parse().unwrap(), name: "Ada".into() };
         let event = Event::raised(&Entity { table: "users", key: "k", version: 1 }, now, &by, fact);
-        let record = Record::of(&event, now.plus_ms(5)).unwrap();
+        let told = || serde_json::from_value(serde_json::to_value(&event).unwrap()).unwrap();
+        let record = Record::of(told(), now.plus_ms(5));
         assert_eq!(Value::Object(record.data.clone()), serde_json::json!({"userId": user_id.to_string()}));
-        assert_eq!(record.id, Record::of(&event, now.plus_seconds(9)).unwrap().id);
+        assert_eq!((record.user_list, record.kind.as_str()), (Some(user_id), "auth.user_registered"));
+        let again = Record::of(told(), now.plus_seconds(9));
+        assert_eq!((record.id, record.ttl), (again.id, again.ttl));
         let text = serde_json::to_string(&record).unwrap();
         assert!(!text.contains("ada@") && !text.contains("Ada"), "{text}");
+    }
+
+    #[test]
+    fn an_event_of_a_type_that_is_not_known_is_kept_too() {
+        let event = serde_json::json!({
+            "id": Uuid::nil(), "type": "shop.moved", "data": {"to": "Ada's street", "productId": "p"},
+            "timestamp": "2026-11-25T10:00:00.000Z", "source": "arcana", "version": 2, "correlationId": "c-1",
+        });
+        let record = Record::of(serde_json::from_value(event).unwrap(), Timestamp::from_ms(0));
+        assert_eq!(Value::Object(record.data), serde_json::json!({"productId": "p"}));
     }
 
     #[test]

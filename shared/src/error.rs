@@ -112,7 +112,7 @@ pub enum Error {
     },
     /// A message that no try can handle: it belongs in the dead-letter queue, at once. Holds why; nothing of the message.
     #[error("no message for this function: {0}")]
-    Unprocessable(String),
+    Poison(String),
     /// A dependency did not answer in time: nobody knows whether it has done what it was asked for.
     #[error("no reply")]
     NoReply(#[source] Cause),
@@ -245,9 +245,7 @@ impl Error {
             Self::Changed | Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 (503, "UNAVAILABLE", "The service is unavailable for a moment")
             }
-            Self::Unprocessable(_) | Self::Internal(_) => {
-                (500, "INTERNAL", "Something went wrong on our side")
-            }
+            Self::Poison(_) | Self::Internal(_) => (500, "INTERNAL", "Something went wrong on our side"),
         };
         Row { status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), code, title }
     }
@@ -292,7 +290,7 @@ impl Error {
             Self::Busy { .. } | Self::NoReply(_) | Self::Unavailable(_) => {
                 "A service that this request needs does not answer. Try again".to_owned()
             }
-            Self::Unprocessable(_) | Self::Internal(_) => {
+            Self::Poison(_) | Self::Internal(_) => {
                 "The error was logged. Name the request id when you report it".to_owned()
             }
         }
@@ -338,7 +336,7 @@ impl Error {
             | Self::PreconditionFailed
             | Self::PayloadTooLarge(_)
             | Self::UnsupportedMediaType(_)
-            | Self::Unprocessable(_)
+            | Self::Poison(_)
             | Self::Internal(_) => None,
         }
     }

@@ -223,8 +223,8 @@ impl Fact {
         }
     }
 
-    /// Whose account it is about; that it is about none is a defect of what led it here.
-    pub fn user_id(&self) -> Result<UserId> {
+    /// Whose account it is about, if it is about one.
+    pub fn user_id(&self) -> Option<UserId> {
         match self {
             Self::UserRegistered { user_id, .. }
             | Self::LoginSuccess { user_id }
@@ -239,14 +239,12 @@ impl Fact {
             | Self::StatusChanged { user_id, .. }
             | Self::UserDeleted { user_id }
             | Self::FileUploaded { user_id, .. }
-            | Self::FileDeleted { user_id, .. } => Ok(*user_id),
+            | Self::FileDeleted { user_id, .. } => Some(*user_id),
             Self::ProductCreated { .. }
             | Self::ProductUpdated { .. }
             | Self::ProductDeleted { .. }
             | Self::OutOfStock { .. }
-            | Self::LowStock { .. } => {
-                Err(Error::Unprocessable(format!("{} is about no account", self.kind())))
-            }
+            | Self::LowStock { .. } => None,
         }
     }
 }
@@ -295,6 +293,14 @@ pub struct Entity<'a> {
     pub key: &'a str,
     /// The number of its writes.
     pub version: u64,
+}
+
+impl Event {
+    /// Whose account it is about ([`Error::Poison`] if it is about none).
+    pub fn of_user(&self) -> Result<UserId> {
+        let nobody = || Error::Poison(format!("{} is about no account", self.fact.kind()));
+        self.fact.user_id().ok_or_else(nobody)
+    }
 }
 
 /// An event as a queue gets it from EventBridge: the body of an SQS message.

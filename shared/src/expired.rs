@@ -4,11 +4,12 @@
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html>).
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
 use crate::time::Timestamp;
-use crate::transaction::{self, Condition, Item, Step, Written, number};
+use crate::transaction::{Item, number};
 use crate::{Error, Result};
 
 /// Items that are removed at once.
@@ -54,9 +55,19 @@ impl Expiring {
         let part = |name: &str| Some((name.to_owned(), item.get(name)?.clone()));
         let key: Option<Item> = self.key.iter().map(|name| part(name)).collect();
         let key = key.ok_or_else(|| Error::internal("an index has an item without its key"))?;
-        let condition = Condition::new("#ttl < :now").name("#ttl", "ttl").number(":now", now.seconds());
-        let removal =
-            transaction::write(&self.client, vec![Step::delete(&self.table, key, condition)]).await?;
-        Ok(matches!(removal, Written::Committed))
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .condition_expression("#ttl < :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", number(now.seconds()));
+        let Err(error) = delete.send().await else { return Ok(true) };
+        match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+            // It was written anew, or is being.
+            Some("ConditionalCheckFailedException" | "TransactionConflictException") => Ok(false),
+            _ => Err(error.into()),
+        }
     }
 }

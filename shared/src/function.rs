@@ -127,7 +127,7 @@ pub trait Consumer: Sized + Send + Sync + 'static {
     fn init(init: &mut Init) -> Self;
 
     /// Handles one message; after an error it comes again, and ends in the dead-letter queue: at once after
-    /// [`Error::Unprocessable`].
+    /// [`Error::Poison`].
     fn consume(&self, message: Self::Message, delivery: &Delivery)
     -> impl Future<Output = Result<()>> + Send;
 }

@@ -8,6 +8,7 @@ use crate::email::Email;
 use crate::function::{Label, Message};
 use crate::id::{ProductId, UserId};
 use crate::init::Init;
+use crate::text::Name;
 use crate::time::Timestamp;
 use crate::users::User;
 use crate::{Error, Result};
@@ -71,12 +72,10 @@ pub enum Mail {
     },
     /// Tells those who run the shop that a product is scarce or gone.
     StockAlert {
-        /// Where the mail goes.
-        email: Email,
         /// Which product.
         product_id: ProductId,
         /// What it is called.
-        product: String,
+        product: Name,
         /// How many there were left.
         stock: i64,
     },

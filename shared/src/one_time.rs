@@ -78,7 +78,6 @@ pub struct OneTimeToken {
     /// When it may be removed, in seconds since the epoch.
     pub ttl: i64,
     /// Its partition in the list of what expires, see [`crate::expired`].
-    #[serde(default)]
     pub shard: u8,
 }
 

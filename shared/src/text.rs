@@ -1,16 +1,29 @@
 //! Human text: names, categories, descriptions.
 
 use schemars::{Schema, json_schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::input::{Fault, Field, Raw};
 
 /// The name of a person or a thing: 1 to 255 characters, trimmed, without control characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Name(String);
+
+/// A text that is no name.
+#[derive(Debug, thiserror::Error)]
+#[error("not a name")]
+pub struct NotAName;
+
+impl TryFrom<String> for Name {
+    type Error = NotAName;
+
+    fn try_from(text: String) -> Result<Self, NotAName> {
+        line(&text, Self::MAX).map(Self).map_err(|_| NotAName)
+    }
+}
 
 impl Name {
     /// The longest name, in characters.

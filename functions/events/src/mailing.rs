@@ -23,7 +23,7 @@ impl Mailing {
     /// gets none.
     pub(crate) async fn send(&self, event: &Event, write: impl FnOnce(User) -> Mail + Send) -> Result<()> {
         let queue = async {
-            let Some(user) = self.users.get(event.fact.user_id()?).await? else {
+            let Some(user) = self.users.get(event.of_user()?).await? else {
                 tracing::info!(eventId = %event.id, "its user is gone: no mail");
                 return Ok(());
             };

@@ -1,6 +1,5 @@
 //! `events-stock-alert`: those who run the shop are told that a product is scarce or gone.
 
-use shared::email::Email;
 use shared::event::{Fact, OnBus};
 use shared::function::{Consumer, Delivery};
 use shared::id::derived;
@@ -17,35 +16,31 @@ pub struct StockAlert {
     products: Products,
     emails: Emails,
     receipts: Receipts,
-    to: Option<Email>,
 }
 
 impl Consumer for StockAlert {
     type Message = OnBus;
 
     fn init(init: &mut Init) -> Self {
-        Self {
-            products: Products::init(init),
-            emails: Emails::init(init),
-            receipts: Receipts::init(init),
-            to: init.parsed("STOCK_ALERT_TO", |text| {
-                text.parse().map(Some).map_err(|_| "is no address".to_owned())
-            }),
-        }
+        Self { products: Products::init(init), emails: Emails::init(init), receipts: Receipts::init(init) }
     }
 
     async fn consume(&self, OnBus { detail: event }: OnBus, _: &Delivery) -> Result<()> {
         let (product_id, stock) = match event.fact {
             Fact::OutOfStock { product_id } => (product_id, 0),
             Fact::LowStock { product_id, stock } => (product_id, stock),
-            other => return Err(Error::Unprocessable(format!("a rule sent {} here", other.kind()))),
+            other => return Err(Error::Poison(format!("a rule sent {} here", other.kind()))),
         };
         let tell = async {
-            let (Some(product), Some(email)) = (self.products.get(product_id).await?, self.to.clone()) else {
+            let Some(product) = self.products.get(product_id).await? else {
                 tracing::info!(eventId = %event.id, "its product is gone: no mail");
                 return Ok(());
             };
-            let mail = Mail::StockAlert { email, product_id, product: product.name, stock };
+            let mail = Mail::StockAlert {
+                product_id,
+                product: product.name.try_into().map_err(Error::internal)?,
+                stock,
+            };
             // Derived, so that a job queued twice is still one mail.
             let id = derived(&[mail.kind(), &event.id.to_string()]);
             self.emails.send(&EmailJob { id, mail, correlation_id: event.correlation_id.clone() }).await

@@ -46,7 +46,7 @@ impl Consumer for UserDeleted {
     }
 
     async fn consume(&self, message: OnBus, _: &Delivery) -> Result<()> {
-        let user = message.detail.fact.user_id()?;
+        let user = message.detail.of_user()?;
         self.tokens.remove_all(user).await?;
         let sessions = self.sessions.remove_some(user).await?;
         let files = self.remove_some_files(user, &message.detail).await?;

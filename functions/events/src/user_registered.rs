@@ -37,7 +37,7 @@ impl Consumer for UserRegistered {
 
     async fn consume(&self, OnBus { detail: event }: OnBus, _: &Delivery) -> Result<()> {
         let Fact::UserRegistered { user_id, email, name } = event.fact else {
-            return Err(Error::Unprocessable(format!("a rule sent {} here", event.fact.kind())));
+            return Err(Error::Poison(format!("a rule sent {} here", event.fact.kind())));
         };
         let change = Provenance::of_function("events-user-registered", "register", &event.correlation_id);
         let token = OneTimeToken::new(user_id, Purpose::VerifyEmail, self.clock.now(), change)?;

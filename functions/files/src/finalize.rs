@@ -75,7 +75,7 @@ impl Consumer for Finalize {
 
     async fn consume(&self, ObjectCreated { detail, .. }: ObjectCreated, _: &Delivery) -> Result<()> {
         let Some(id) = quarantined(&detail.object.key) else {
-            return Err(Error::Unprocessable("an event about an object that is no upload".to_owned()));
+            return Err(Error::Poison("an event about an object that is no upload".to_owned()));
         };
         // What changes under it is looked at anew.
         retry_changed(|| Box::pin(self.finalize(id))).await

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::{try_join, try_join_all};
 use shared::clock::Clock;
 use shared::expired::Expiring;
 use shared::function::Task;
@@ -35,8 +36,8 @@ impl Task for CleanupExpiredTokens {
 
     async fn run(&self, _: Timestamp) -> Result<()> {
         let (started, now) = (Instant::now(), self.clock.now());
-        let sessions = remove(&self.sessions, now, started).await?;
-        let tokens = remove(&self.tokens, now, started).await?;
+        let (sessions, tokens) =
+            try_join(remove(&self.sessions, now, started), remove(&self.tokens, now, started)).await?;
         tracing::info!(sessions, tokens, "expired ones removed");
         Ok(())
     }
@@ -44,17 +45,17 @@ impl Task for CleanupExpiredTokens {
 
 /// Removes what has expired by `now`, for as long as there is time; answers how many these were.
 async fn remove(expiring: &Expiring, now: Timestamp, started: Instant) -> Result<usize> {
-    let mut removed = 0;
-    for shard in 0..SHARDS {
-        let mut start = None;
-        loop {
+    let shards = (0..SHARDS).map(async |shard| -> Result<usize> {
+        let (mut removed, mut start) = (0, None);
+        while started.elapsed() < PATIENCE {
             let (some, next) = expiring.remove_some(shard, now, start).await?;
             removed += some;
             start = next;
-            if start.is_none() || started.elapsed() > PATIENCE {
+            if start.is_none() {
                 break;
             }
         }
-    }
-    Ok(removed)
+        Ok(removed)
+    });
+    Ok(try_join_all(shards).await?.into_iter().sum())
 }

@@ -5,7 +5,6 @@ use aws_sdk_sesv2::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use shared::clock::Clock;
-use shared::email::Email;
 use shared::function::{Consumer, Delivery};
 use shared::id::UserId;
 use shared::job::{EmailJob, Mail};
@@ -28,6 +27,8 @@ pub struct EmailWorker {
     links: Links,
     clock: Clock,
     from: String,
+    /// Who is told of stocks.
+    shop: String,
     app: String,
 }
 
@@ -42,6 +43,7 @@ impl Consumer for EmailWorker {
             links: Links::init(init),
             clock: init.clock(),
             from: init.text("MAIL_FROM"),
+            shop: init.text("STOCK_ALERT_TO"),
             app: init.text("APP_BASE_URL"),
         }
     }
@@ -57,25 +59,25 @@ impl Consumer for EmailWorker {
 
 impl EmailWorker {
     /// The mail of a job and whom it goes to; nothing where the link that it is for works no longer.
-    async fn write<'a>(&self, mail: &'a Mail) -> Result<Option<(&'a Email, Letter)>> {
+    async fn write<'a>(&'a self, mail: &'a Mail) -> Result<Option<(&'a str, Letter)>> {
         let (email, letter) = match mail {
             Mail::Welcome { user_id, email, name } => {
                 let link = self.link(*user_id, Purpose::VerifyEmail).await?;
-                (email, Letter::welcome(name, link.as_deref())?)
+                (email.as_str(), Letter::welcome(name, link.as_deref())?)
             }
             Mail::VerifyEmail { user_id, email, name } => {
                 let Some(link) = self.link(*user_id, Purpose::VerifyEmail).await? else { return Ok(None) };
-                (email, Letter::verify_email(name, &link)?)
+                (email.as_str(), Letter::verify_email(name, &link)?)
             }
             Mail::PasswordReset { user_id, email, name } => {
                 let Some(link) = self.link(*user_id, Purpose::ResetPassword).await? else { return Ok(None) };
-                (email, Letter::password_reset(name, &link)?)
+                (email.as_str(), Letter::password_reset(name, &link)?)
             }
             Mail::SecurityAlert { email, name, alert, at, .. } => {
-                (email, Letter::security_alert(name, *alert, *at)?)
+                (email.as_str(), Letter::security_alert(name, *alert, *at)?)
             }
-            Mail::StockAlert { email, product_id, product, stock } => {
-                (email, Letter::stock_alert(*product_id, product, *stock)?)
+            Mail::StockAlert { product_id, product, stock } => {
+                (self.shop.as_str(), Letter::stock_alert(*product_id, product.as_str(), *stock)?)
             }
         };
         Ok(Some((email, letter)))
@@ -88,13 +90,13 @@ impl EmailWorker {
         Ok(token.map(|token| format!("{}/{}#token={}", self.app, purpose.name(), self.links.seal(&token))))
     }
 
-    async fn send(&self, to: &Email, Letter { subject, html, text }: Letter) -> Result<()> {
+    async fn send(&self, to: &str, Letter { subject, html, text }: Letter) -> Result<()> {
         let body = Body::builder().html(utf8(html)?).text(utf8(text)?).build();
         let message = Message::builder().subject(utf8(subject.into_owned())?).body(body).build();
         self.ses
             .send_email()
             .from_email_address(&self.from)
-            .destination(Destination::builder().to_addresses(to.to_string()).build())
+            .destination(Destination::builder().to_addresses(to).build())
             .content(EmailContent::builder().simple(message).build())
             .send()
             .await

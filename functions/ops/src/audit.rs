@@ -68,7 +68,10 @@ impl Endpoint for Audit {
 
     fn describe() -> About {
         About::new("Read what has happened, newest first")
-            .detail("Records are kept for 90 days. The list may lag behind by a second.")
+            .detail(
+                "Events of the last 90 days. The list may lag behind by a second, and by more where an event was \
+                 told again later: it stands at the time when it happened.",
+            )
             .query::<Parameters>()
             .answers::<Followed<Shown>>(
                 StatusCode::OK,

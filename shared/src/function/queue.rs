@@ -114,21 +114,22 @@ impl<C: Consumer> Queue<C> {
             // The parser's own words may quote the message.
             let message = message.map_err(|error| {
                 let what = if error.is_data() { "not of the form that it takes" } else { "no JSON" };
-                Error::Unprocessable(format!("{what}, at line {}, column {}", error.line(), error.column()))
+                Error::Poison(format!("{what}, at line {}, column {}", error.line(), error.column()))
             })?;
             self.consumer.consume(message, &delivery).await
         };
-        let mut outcome = call.bounded(work).await;
         let mut ended = "done";
-        if let Err(Error::Unprocessable(reason)) = &outcome {
-            let aside = call.bounded(self.set_aside(&record.queue_arn, &record.body, reason)).await;
-            // Where it cannot be, it gets there by its tries.
-            if aside.is_ok() {
-                call.failed(&Error::Unprocessable(reason.clone()));
-            }
-            ended = "set aside";
-            outcome = aside;
-        }
+        let outcome = call
+            .bounded(async {
+                let outcome = work.await;
+                let Err(Error::Poison(reason)) = &outcome else { return outcome };
+                call.failed(&Error::Poison(reason.clone()));
+                // Where this fails, its tries bring it there.
+                self.set_aside(&record.queue_arn, &record.body, reason).await?;
+                ended = "set aside";
+                Ok(())
+            })
+            .await;
         if let Err(error) = &outcome {
             call.failed(error);
             self.put_off(call, &record.queue_arn, &record.receipt_handle, wait_after(attempt, error)).await;
@@ -149,8 +150,8 @@ impl<C: Consumer> Queue<C> {
         outcome.is_ok()
     }
 
-    /// Puts a message into the dead-letter queue of its queue, as it is, with the reason beside it. After a crash it may be
-    /// there twice.
+    /// Puts a message into the dead-letter queue of its queue, as it is, with the reason beside it. It may come to be there
+    /// several times: after a crash, and where the reply is lost.
     async fn set_aside(&self, queue_arn: &str, body: &str, reason: &str) -> Result<()> {
         let url = self.dead_letters.get_or_try_init(|| self.dead_letter_queue(queue_arn)).await?;
         let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();

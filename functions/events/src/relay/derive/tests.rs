@@ -29,7 +29,7 @@ fn a_session(user_id: UserId) -> Session {
     serde_json::from_value(json!({
         "userId": user_id, "id": SessionId::new(now()), "authVersion": 1, "counter": 0, "createdAt": now(),
         "lastUsedAt": now(), "expiresAt": now(), "endsAt": now(), "ip": "", "userAgent": "", "version": 1,
-        "change": change("login"), "ttl": 0,
+        "change": change("login"), "ttl": 0, "shard": 1,
     }))
     .unwrap()
 }
