@@ -255,11 +255,9 @@ async fn a_message_that_is_no_job_is_in_the_dead_letter_queue_at_once_and_says_w
         ("{".to_owned(), "no JSON"),
     ] {
         send(&app, "EmailsQueue", &body).await;
-        let sent = Instant::now();
         let message = receive(&app, "EmailsDlq").await;
         assert_eq!(message.body(), Some(&*body));
-        // Three attempts would have taken 3 s.
-        assert!(sent.elapsed() < Duration::from_millis(2500), "{:?}", sent.elapsed());
+        // What its tries have brought here has no reason.
         let said = message.message_attributes().unwrap()["reason"].string_value().unwrap();
         assert!(said.starts_with(reason) && !said.contains("unknown"), "{said}");
     }

