@@ -22,7 +22,7 @@ use crate::init::Init;
 use crate::listing::{self, Listing};
 use crate::sha256::Sha256;
 use crate::time::Timestamp;
-use crate::transaction::{Condition, Item, Step};
+use crate::transaction::{self, Condition, Item, Step};
 use crate::{Error, Result};
 
 mod kind;
@@ -408,16 +408,21 @@ impl Files {
         Ok(steps)
     }
 
+    /// [`replace`](Self::replace) as a transaction of its own.
+    pub async fn commit(&self, changes: &[(File, File)], counters: &Counters) -> Result<()> {
+        transaction::commit(&self.client, self.replace(changes, counters)?).await
+    }
+
     fn put(&self, file: &File, condition: Condition) -> Result<Step> {
         let item = serde_dynamo::to_item(file).map_err(Error::internal)?;
         Ok(Step::put(&self.table, Self::key(file.id), item, condition))
     }
 
-    /// Forgets how much a deleted user has, as a transaction: refused ([`Error::Busy`]) as long as there are files that
+    /// Forgets how much a deleted user has: refused ([`Error::Busy`]) as long as there are files that
     /// take room, whatever the list shows.
-    pub fn forget_room(user: UserId, counters: &Counters) -> Vec<Step> {
+    pub async fn forget_room(&self, user: UserId, counters: &Counters) -> Result<()> {
         let forget = |id: String| counters.remove_none(&id).or(Error::Busy { seconds: 2 });
-        counters_of(user).map(forget).into()
+        transaction::commit(&self.client, counters_of(user).map(forget).into()).await
     }
 }
 

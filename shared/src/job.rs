@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::email::Email;
+use crate::event::Event;
 use crate::function::{Label, Message};
-use crate::id::{ProductId, UserId};
+use crate::id::{ProductId, UserId, derived};
 use crate::init::Init;
 use crate::text::Name;
 use crate::time::Timestamp;
@@ -24,6 +25,14 @@ pub struct EmailJob {
     pub mail: Mail,
     /// The correlation id of the request that caused it.
     pub correlation_id: String,
+}
+
+impl EmailJob {
+    /// The job that an event asks for. Its id is derived, so that a job queued twice is still one mail.
+    pub fn of(event: &Event, mail: Mail) -> Self {
+        let id = derived(&[mail.kind(), &event.id.to_string()]);
+        Self { id, mail, correlation_id: event.correlation_id.clone() }
+    }
 }
 
 /// Which mail to send, with what it needs to be written.

@@ -1,5 +1,6 @@
 //! What an HTTP function is asked: an API Gateway HTTP API event (payload 2.0), parsed with care.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
@@ -85,28 +86,30 @@ impl Request {
         IfMatch::of(self.headers())
     }
 
+    /// The id in the route's path; what is no id names nothing.
+    fn id<T: FromStr>(&self, what: &'static str) -> Result<T> {
+        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
+        id.ok_or(Error::NotFound(what))
+    }
+
     /// The user that `{id}` in the route's path names; what is no id is nobody's.
     pub fn user_id(&self) -> Result<UserId> {
-        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
-        id.ok_or(Error::NotFound("User"))
+        self.id("User")
     }
 
     /// The session that `{id}` in the route's path names; what is no id is nobody's.
     pub fn session_id(&self) -> Result<SessionId> {
-        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
-        id.ok_or(Error::NotFound("Session"))
+        self.id("Session")
     }
 
     /// The product that `{id}` in the route's path names; what is no id is none.
     pub fn product_id(&self) -> Result<ProductId> {
-        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
-        id.ok_or(Error::NotFound("Product"))
+        self.id("Product")
     }
 
     /// The file that `{id}` in the route's path names; what is no id is none.
     pub fn file_id(&self) -> Result<FileId> {
-        let id = self.path_parameter("id").and_then(|id| id.parse().ok());
-        id.ok_or(Error::NotFound("File"))
+        self.id("File")
     }
 
     /// The bearer token, if an `Authorization` header was sent (RFC 6750, section 2.1).

@@ -1,7 +1,6 @@
 //! What consumers share that have a mail sent: whose account an event is about, and one job for each event.
 
 use shared::event::Event;
-use shared::id::derived;
 use shared::job::{EmailJob, Emails, Mail};
 use shared::receipts::Receipts;
 use shared::users::{User, Users};
@@ -27,10 +26,7 @@ impl Mailing {
                 tracing::info!(eventId = %event.id, "its user is gone: no mail");
                 return Ok(());
             };
-            let mail = write(user);
-            // Derived, so that a job queued twice is still one mail.
-            let id = derived(&[mail.kind(), &event.id.to_string()]);
-            self.emails.send(&EmailJob { id, mail, correlation_id: event.correlation_id.clone() }).await
+            self.emails.send(&EmailJob::of(event, write(user))).await
         };
         self.receipts.once(event.id, queue).await
     }

@@ -2,7 +2,6 @@
 
 use shared::event::{Fact, OnBus};
 use shared::function::{Consumer, Delivery};
-use shared::id::derived;
 use shared::job::{EmailJob, Emails, Mail};
 use shared::products::Products;
 use shared::receipts::Receipts;
@@ -41,9 +40,7 @@ impl Consumer for StockAlert {
                 product: product.name.try_into().map_err(Error::internal)?,
                 stock,
             };
-            // Derived, so that a job queued twice is still one mail.
-            let id = derived(&[mail.kind(), &event.id.to_string()]);
-            self.emails.send(&EmailJob { id, mail, correlation_id: event.correlation_id.clone() }).await
+            self.emails.send(&EmailJob::of(&event, mail)).await
         };
         self.receipts.once(event.id, tell).await
     }

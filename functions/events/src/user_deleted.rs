@@ -23,7 +23,6 @@ pub struct UserDeleted {
     objects: Objects,
     counters: Counters,
     clock: Clock,
-    dynamodb: aws_sdk_dynamodb::Client,
     sqs: Client,
     queue_url: String,
 }
@@ -39,7 +38,6 @@ impl Consumer for UserDeleted {
             objects: Objects::init(init),
             counters: Counters::init(init),
             clock: init.clock(),
-            dynamodb: init.dynamodb(),
             sqs: init.aws().sqs(),
             queue_url: init.text("USER_DELETED_QUEUE_URL"),
         }
@@ -56,7 +54,7 @@ impl Consumer for UserDeleted {
             self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await?;
         } else {
             // The list of files may lag behind; what they take of the user's room does not.
-            transaction::commit(&self.dynamodb, Files::forget_room(user, &self.counters)).await?;
+            self.files.forget_room(user, &self.counters).await?;
         }
         Ok(())
     }
@@ -84,6 +82,6 @@ impl UserDeleted {
             (file, next)
         });
         let deleted: Vec<_> = deleted.collect();
-        transaction::commit(&self.dynamodb, self.files.replace(&deleted, &self.counters)?).await
+        self.files.commit(&deleted, &self.counters).await
     }
 }

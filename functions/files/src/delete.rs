@@ -7,7 +7,7 @@ use shared::counters::Counters;
 use shared::describe::About;
 use shared::files::{File, Files, Objects};
 use shared::function::Endpoint;
-use shared::{Function, Init, Request, Response, Result, transaction};
+use shared::{Error, Function, Init, Request, Response, Result, transaction};
 
 /// `files-delete`.
 pub static FUNCTION: Function = Function::http::<Delete>("files-delete");
@@ -18,7 +18,6 @@ pub struct Delete {
     objects: Objects,
     counters: Counters,
     clock: Clock,
-    client: aws_sdk_dynamodb::Client,
 }
 
 impl Endpoint for Delete {
@@ -38,7 +37,6 @@ impl Endpoint for Delete {
             objects: Objects::init(init),
             counters: Counters::init(init),
             clock: init.clock(),
-            client: init.dynamodb(),
         }
     }
 
@@ -71,7 +69,10 @@ impl Delete {
         let now = self.clock.now();
         let mut next = file.next(now, file.change.clone());
         next.leave(now);
-        // Refused, it was finished by somebody else.
-        transaction::write(&self.client, self.files.replace(&[(file, next)], &self.counters)?).await.map(drop)
+        match self.files.commit(&[(file, next)], &self.counters).await {
+            // It was finished by somebody else.
+            Err(Error::Changed) => Ok(()),
+            finished => finished,
+        }
     }
 }

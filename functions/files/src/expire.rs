@@ -13,7 +13,7 @@ use shared::files::{File, Files, Objects, PENDING_SECONDS};
 use shared::function::Task;
 use shared::listing::SHARDS;
 use shared::time::Timestamp;
-use shared::transaction::{commit, retry_changed};
+use shared::transaction::retry_changed;
 use shared::{Function, Init, Result};
 use uuid::Uuid;
 
@@ -29,7 +29,6 @@ pub struct Expire {
     objects: Objects,
     counters: Counters,
     clock: Clock,
-    client: aws_sdk_dynamodb::Client,
 }
 
 impl Task for Expire {
@@ -39,7 +38,6 @@ impl Task for Expire {
             objects: Objects::init(init),
             counters: Counters::init(init),
             clock: init.clock(),
-            client: init.dynamodb(),
         }
     }
 
@@ -92,7 +90,7 @@ impl Expire {
         });
         let changed: Vec<_> = changed.collect();
         if !changed.is_empty() {
-            commit(&self.client, self.files.replace(&changed, &self.counters)?).await?;
+            self.files.commit(&changed, &self.counters).await?;
         }
         Ok(changed.len())
     }

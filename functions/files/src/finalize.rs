@@ -5,7 +5,6 @@
 //! object; after it the objects are removed that the file must not have then: of an active one that in quarantine, of any
 //! other both. So a crash between any two steps leaves something to be done again, and nothing else.
 
-use aws_sdk_dynamodb::Client;
 use serde::Deserialize;
 use shared::clock::Clock;
 use shared::counters::Counters;
@@ -14,7 +13,7 @@ use shared::files::{File, Files, Objects, Reason, quarantine_key, quarantined};
 use shared::function::{Consumer, Delivery, Label, Message};
 use shared::id::FileId;
 use shared::sha256::Sha256;
-use shared::transaction::{Written, retry_changed, write};
+use shared::transaction::retry_changed;
 use shared::{Error, Function, Init, Result};
 use uuid::Uuid;
 
@@ -57,7 +56,6 @@ pub struct Finalize {
     objects: Objects,
     counters: Counters,
     clock: Clock,
-    client: Client,
 }
 
 impl Consumer for Finalize {
@@ -69,7 +67,6 @@ impl Consumer for Finalize {
             objects: Objects::init(init),
             counters: Counters::init(init),
             clock: init.clock(),
-            client: init.dynamodb(),
         }
     }
 
@@ -121,9 +118,8 @@ impl Finalize {
             Ok(sha256) => next.accept(sha256, now),
             Err(reason) => next.reject(reason, now),
         }
-        let steps = self.files.replace(&[(file.clone(), next.clone())], &self.counters)?;
-        match write(&self.client, steps).await? {
-            Written::Committed => {
+        match self.files.commit(&[(file.clone(), next.clone())], &self.counters).await {
+            Ok(()) => {
                 tracing::info!(
                     fileId = %file.id,
                     correlationId = file.change.correlation_id,
@@ -134,7 +130,8 @@ impl Finalize {
                 Ok(Some(next))
             }
             // Somebody has written it since.
-            Written::Refused(_) => self.files.find(file.id).await,
+            Err(Error::Changed) => self.files.find(file.id).await,
+            Err(error) => Err(error),
         }
     }
 
