@@ -3,7 +3,6 @@
 //! The configuration is built by hand from the environment that Lambda gives, without the default
 //! credential chain, and TLS is ring with Amazon's own roots: docs/decisions.md has the measurements.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -11,19 +10,16 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::outgoing::{self, Outgoing};
 
 /// The roots that AWS's endpoints chain to (<https://www.amazontrust.com/repository/>). The first to
 /// expire does so on 2037-12-31.
@@ -65,7 +61,8 @@ impl Aws {
     pub fn new(environment: Environment) -> Self {
         let Environment { region, access_key_id, secret_access_key, session_token, endpoint } = environment;
         let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-        let http = if plain { plain_client() } else { tls_client() };
+        let http =
+            if plain { outgoing::plain_client() } else { outgoing::tls_client(|| ROOTS.as_bytes().to_vec()) };
         let dynamodb_endpoint =
             endpoint.clone().unwrap_or_else(|| format!("https://dynamodb.{region}.amazonaws.com"));
         // Lambda's credentials last as long as the execution environment: nothing to refresh.
@@ -135,47 +132,20 @@ impl Aws {
         &self.config
     }
 
+    /// Whether this is no cloud but a laptop, whose endpoint is on it.
+    pub fn is_local(&self) -> bool {
+        self.dynamodb_endpoint.starts_with("http://")
+    }
+
+    /// Sends unsigned HTTP requests through the shared client. Connections are kept by their settings: these are the
+    /// service clients' own.
+    pub fn outgoing(&self) -> Outgoing {
+        Outgoing::new(self.http.clone(), CONNECT, ATTEMPT)
+    }
+
     /// Opens the connection to DynamoDB while the function initialises, where Lambda gives a full CPU:
     /// the TLS handshake is then no part of the first request. DynamoDB answers a plain GET.
     pub(crate) async fn open_connection(&self) -> Result<()> {
-        self.send(&self.dynamodb_endpoint, HttpRequest::empty()).await.map(drop)
+        self.outgoing().send(&self.dynamodb_endpoint, HttpRequest::empty()).await.map(drop)
     }
-
-    /// Sends an unsigned HTTP request to `base` through the shared client, once, and answers the status.
-    pub async fn send(&self, base: &str, request: HttpRequest) -> Result<StatusCode> {
-        // Connections are kept by their settings: these are the service clients' own.
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(ATTEMPT).build();
-        let operation = Operation::builder()
-            .service_name("arcana")
-            .operation_name("send")
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(self.http.clone())
-            .endpoint_url(base)
-            .no_auth()
-            .no_retry()
-            .timeout_config(timeouts)
-            .sleep_impl(TokioSleep::new())
-            .time_source(SystemTimeSource::new())
-            .serializer(|request: HttpRequest| Ok(request))
-            .deserializer::<_, Infallible>(|response: &HttpResponse| Ok(response.status()))
-            .build();
-        operation.invoke(request).await.map_err(|error| Error::unavailable(crate::log::chain(&error)))
-    }
-}
-
-fn plain_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().build_http()
-}
-
-fn tls_client() -> SharedHttpClient {
-    // `SSL_CERT_FILE` replaces the roots, as it does for most programs: for a TLS proxy, or a test.
-    let roots = std::env::var_os("SSL_CERT_FILE")
-        .and_then(|path| std::fs::read(path).ok())
-        .unwrap_or_else(|| ROOTS.as_bytes().to_vec());
-    let store = TrustStore::empty().with_pem_certificate(roots);
-    let context = TlsContext::builder().with_trust_store(store).build();
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context.unwrap_or_default())
-        .build_https()
 }

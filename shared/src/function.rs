@@ -28,6 +28,7 @@ use crate::caller::{Access, Caller};
 use crate::clock::Clock;
 use crate::describe::About;
 use crate::init::{Init, StartError, Variables};
+use crate::receipts::Receipts;
 use crate::request::{Origin, Request};
 use crate::response::Response;
 use crate::stream::Change;
@@ -145,7 +146,7 @@ pub trait StreamReader: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = std::result::Result<(), (&'a Change, Error)>> + Send;
 }
 
-/// A scheduled task. It may start more than once for one time and must not mind.
+/// A scheduled task. It may start more than once for one time and must not mind; it never does beside itself.
 pub trait Task: Sized + Send + Sync + 'static {
     /// Takes what the task needs.
     fn init(init: &mut Init) -> Self;
@@ -196,7 +197,7 @@ impl Function {
 
     /// A scheduled task.
     pub const fn schedule<T: Task>(name: &'static str) -> Self {
-        Self { name, kind: Kind::Schedule, describe: None, start: |init| Box::new(Schedule(T::init(init))) }
+        Self { name, kind: Kind::Schedule, describe: None, start: |init| Box::new(Schedule::<T>::new(init)) }
     }
 
     /// An operation that is invoked directly.
@@ -313,7 +314,16 @@ trait Running: Send + Sync {
     fn invoke<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, std::result::Result<Box<RawValue>, Failure>>;
 }
 
-struct Schedule<T>(T);
+struct Schedule<T> {
+    task: T,
+    receipts: Receipts,
+}
+
+impl<T: Task> Schedule<T> {
+    fn new(init: &mut Init) -> Self {
+        Self { task: T::init(init), receipts: Receipts::init(init) }
+    }
+}
 
 /// The input that the template gives to every schedule.
 #[derive(serde::Deserialize)]
@@ -326,8 +336,9 @@ impl<T: Task> Running for Schedule<T> {
     fn invoke<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, std::result::Result<Box<RawValue>, Failure>> {
         Box::pin(async move {
             let due = call.parse::<Scheduled>()?.scheduled_time;
-            self.0.run(due).await.map_err(|error| call.failed(&error))?;
-            tracing::info!(function = call.function, requestId = call.request_id, due = %due, "ran");
+            let ran = self.receipts.alone(self.task.run(due)).await.map_err(|error| call.failed(&error))?;
+            let outcome = if ran { "ran" } else { "left to one that is at work" };
+            tracing::info!(function = call.function, requestId = call.request_id, due = %due, outcome);
             answer(&())
         })
     }

@@ -1,6 +1,7 @@
 //! Jobs: work that a queue holds until a worker has done it.
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -121,6 +122,77 @@ impl Mail {
 impl Message for EmailJob {
     fn label(&self) -> Label {
         Label { kind: self.mail.kind(), id: self.id, correlation_id: self.correlation_id.clone() }
+    }
+}
+
+/// A job of the `user-sync` queue.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncJob {
+    /// The same for every delivery of the same job.
+    pub id: Uuid,
+    /// What to do.
+    #[serde(flatten)]
+    pub sync: Sync,
+    /// The correlation id of the request that changed the account last.
+    pub correlation_id: String,
+}
+
+/// What to tell the external directory.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "job", content = "data", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Sync {
+    /// An account as it is when the job is done.
+    UserSync {
+        /// Which account.
+        user_id: UserId,
+        /// From when on telling it is due: it is done by another, if that is otherwise by then.
+        due: Timestamp,
+    },
+}
+
+impl SyncJob {
+    /// The job to tell the directory of an account.
+    pub fn new(user_id: UserId, due: Timestamp, correlation_id: String) -> Self {
+        let id = derived(&["user-sync", &user_id.to_string(), &due.to_string()]);
+        Self { id, sync: Sync::UserSync { user_id, due }, correlation_id }
+    }
+}
+
+impl Message for SyncJob {
+    fn label(&self) -> Label {
+        Label { kind: "user-sync", id: self.id, correlation_id: self.correlation_id.clone() }
+    }
+}
+
+/// The queue of accounts that the directory is to be told of.
+pub struct Syncs {
+    client: Client,
+    url: String,
+}
+
+impl Syncs {
+    /// Messages of one call at most.
+    pub const AT_ONCE: usize = 10;
+
+    /// Reads `USER_SYNC_QUEUE_URL`.
+    pub fn init(init: &mut Init) -> Self {
+        Self { client: init.aws().sqs(), url: init.text("USER_SYNC_QUEUE_URL") }
+    }
+
+    /// Queues jobs, [`AT_ONCE`](Self::AT_ONCE) at most.
+    pub async fn send(&self, jobs: &[SyncJob]) -> Result<()> {
+        let entry = |job: &SyncJob| -> Result<SendMessageBatchRequestEntry> {
+            let body = serde_json::to_string(job).map_err(Error::internal)?;
+            let entry = SendMessageBatchRequestEntry::builder().id(job.id.to_string()).message_body(body);
+            entry.build().map_err(Error::internal)
+        };
+        let entries = jobs.iter().map(entry).collect::<Result<Vec<_>>>()?;
+        let answer = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
+        match answer.send().await?.failed() {
+            [] => Ok(()),
+            failed => Err(Error::unavailable(format!("{} jobs were not queued", failed.len()))),
+        }
     }
 }
 

@@ -104,6 +104,43 @@ impl MacKey {
     }
 }
 
+/// The key that a webhook's sender and its receiver share: 24 to 64 bytes in base64, as Standard Webhooks has it behind `whsec_`.
+#[derive(Deserialize)]
+pub struct WebhookKeys {
+    key: Base64Key,
+    /// What the receiver may still hold while it is given another.
+    #[serde(default)]
+    previous: Option<Base64Key>,
+}
+
+struct Base64Key(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Base64Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let key = STANDARD.decode(text.trim_start_matches("whsec_")).ok();
+        let key = key.filter(|key| (24..=64).contains(&key.len()));
+        key.map(Self).ok_or_else(|| de::Error::custom("no key"))
+    }
+}
+
+impl WebhookKeys {
+    /// The header `webhook-signature` of a message: HMAC-SHA-256 of its id, its time in seconds since the epoch and its body, by
+    /// each of the keys
+    /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+    #[allow(clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
+    pub fn sign(&self, id: &str, seconds: i64, body: &str) -> String {
+        let sign = |Base64Key(key): &Base64Key| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+            mac.update(format!("{id}.{seconds}.{body}").as_bytes());
+            format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        };
+        let signatures: Vec<String> =
+            [Some(&self.key), self.previous.as_ref()].into_iter().flatten().map(sign).collect();
+        signatures.join(" ")
+    }
+}
+
 impl Generations<MacKey> {
     /// What a token says that one of these keys sealed for `purpose`.
     pub fn open<const N: usize>(&self, purpose: &str, token: &str) -> Option<[u8; N]> {
@@ -143,5 +180,28 @@ impl<'de> Deserialize<'de> for Bytes32 {
         let text = String::deserialize(deserializer)?;
         let bytes = STANDARD.decode(text).map_err(|_| de::Error::custom("a key is not base64"))?;
         bytes.try_into().map(Self).map_err(|_| de::Error::custom("a key has not 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+    #[test]
+    fn a_webhook_is_signed_as_the_standard_has_it_by_each_key() {
+        let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        let key = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let sign = |keys: Value| -> String {
+            let keys: WebhookKeys = serde_json::from_value(keys).unwrap();
+            keys.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, "{\"test\": 2432232314}")
+        };
+        assert_eq!(sign(json!({"key": key})), signature);
+        assert_eq!(sign(json!({"key": format!("whsec_{key}")})), signature);
+        let both = sign(json!({"key": STANDARD.encode([7; 32]), "previous": key}));
+        assert!(both.starts_with("v1,") && both.ends_with(&format!(" {signature}")), "{both}");
+        for wrong in [json!({"key": "short"}), json!({"key": STANDARD.encode([7; 23])}), json!({})] {
+            assert!(serde_json::from_value::<WebhookKeys>(wrong).is_err());
+        }
     }
 }

@@ -5,12 +5,12 @@
 //! 1. the vocabulary, types that are parsed once at the edge: [`text`], [`email`], [`password`],
 //!    [`id`], [`time`], [`money`];
 //! 2. the entities and where they are stored: [`users`], [`sessions`], [`credentials`],
-//!    [`one_time`] tokens, [`products`], [`files`], [`receipts`], the [`audit`]; what limits their use: [`attempts`], [`limits`]; how they are counted
+//!    [`one_time`] tokens, the [`directory`], [`products`], [`files`], [`receipts`], the [`audit`]; what limits their use: [`attempts`], [`limits`]; how they are counted
 //!    and listed: [`counters`], [`listing`], [`page`]; and [`expired`];
 //! 3. what crosses component borders: [`event`] (the bus), [`job`] (the queues), [`token`]
 //!    (what a client holds), [`keys`] (what signs it);
 //! 4. the function runtime: [`function`] (the five entry kinds), [`init`] (configuration and
-//!    clients, read once), [`request`], [`response`], [`mod@input`], [`caller`] and [`error`];
+//!    clients, read once), [`request`], [`response`], [`mod@input`], [`caller`] and [`error`]; [`outgoing`] HTTP;
 //!    what HTTP asks of every endpoint: [`precondition`], [`idempotency`]; what an endpoint says of itself:
 //!    [`describe`].
 //!
@@ -28,6 +28,7 @@ pub mod counters;
 pub mod credentials;
 pub mod cursor;
 pub mod describe;
+pub mod directory;
 pub mod email;
 pub mod error;
 pub mod event;
@@ -45,6 +46,7 @@ pub mod listing;
 pub mod log;
 pub mod money;
 pub mod one_time;
+pub mod outgoing;
 pub mod page;
 pub mod password;
 pub mod precondition;

@@ -67,15 +67,32 @@ impl Receipts {
         Box::pin(self.claimed(id, work))
     }
 
-    async fn claimed(&self, id: Uuid, work: impl Future<Output = Result<()>> + Send) -> Result<()> {
+    /// Does `work` unless another invocation of this function is at work; answers whether it did. One that died is at work for
+    /// [`CLAIM_SECONDS`].
+    pub async fn alone(&self, work: impl Future<Output = Result<()>> + Send) -> Result<bool> {
         let now = self.clock.now().seconds();
-        let mut receipt = Receipt {
+        let receipt = self.receipt("alone", now);
+        if self.claim(&receipt, now).await?.is_some_and(|earlier| earlier.holder != receipt.holder) {
+            return Ok(false);
+        }
+        let outcome = work.await;
+        self.give_back(receipt).await;
+        outcome.map(|()| true)
+    }
+
+    fn receipt(&self, id: &str, now: i64) -> Receipt {
+        Receipt {
             id: format!("{}#{id}", self.consumer),
             holder: Uuid::now_v7(),
             done: false,
             claimed_until: now + CLAIM_SECONDS,
             ttl: now + KEPT_SECONDS,
-        };
+        }
+    }
+
+    async fn claimed(&self, id: Uuid, work: impl Future<Output = Result<()>> + Send) -> Result<()> {
+        let now = self.clock.now().seconds();
+        let mut receipt = self.receipt(&id.to_string(), now);
         if let Some(earlier) = self.claim(&receipt, now).await? {
             if earlier.done {
                 tracing::info!(consumer = self.consumer, id = %id, "done before");

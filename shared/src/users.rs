@@ -37,8 +37,17 @@ pub struct User {
     pub roles: Vec<Role>,
     /// Whether its owner may log in.
     pub status: Status,
-    /// Whether the external directory knows the account as it is.
+    /// Whether the external directory knows the account as it is, see [`crate::directory`].
     pub sync_status: SyncStatus,
+    /// How often telling the directory has failed since it knew.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sync_attempts: u32,
+    /// From when on the directory is to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_due: Option<Timestamp>,
+    /// Its partition among those that the directory is to be told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_shard: Option<u8>,
     /// Raised by everything that ends all sessions: a session of another number is dead.
     pub auth_version: u64,
     /// When its password was changed last.
@@ -142,9 +151,14 @@ pub enum SyncStatus {
 }
 
 /// How long a deleted account's item stays, in seconds: as long as its stream can tell of it.
-const DELETED_KEPT_SECONDS: i64 = 24 * 3600;
+pub(crate) const DELETED_KEPT_SECONDS: i64 = 24 * 3600;
 /// The counter of active admins.
 const ADMINS: &str = "admins";
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
 
 impl User {
     /// A new account, ready to be stored.
@@ -157,8 +171,10 @@ impl User {
             email_verified: false,
             roles: vec![Role::User],
             status: Status::Active,
-            // There is no directory yet that would have to be told.
             sync_status: SyncStatus::Synced,
+            sync_attempts: 0,
+            sync_due: None,
+            sync_shard: None,
             auth_version: 1,
             password_changed_at: None,
             deleted_at: None,
@@ -274,8 +290,14 @@ impl Users {
     /// Stores `next` in place of `read`, from which it was made, as part of a transaction. What was written
     /// between the two is not overwritten ([`Error::Changed`]).
     pub fn replace(&self, read: &User, next: &User) -> Result<Step> {
-        let condition = Condition::new("#version = :version").name("#version", "version");
-        self.put(next, condition.number(":version", read.version))
+        // Whoever tells the directory of an account writes when it is due next, and leaves its version as it is.
+        let condition = match read.sync_due {
+            None => Condition::new("#version = :version AND attribute_not_exists(syncDue)"),
+            Some(due) => {
+                Condition::new("#version = :version AND syncDue = :due").text(":due", &due.to_string())
+            }
+        };
+        self.put(next, condition.name("#version", "version").number(":version", read.version))
     }
 
     /// [`replace`](Self::replace) where roles, status or existence change: the counters follow, and the last

@@ -15,6 +15,7 @@ mod catalogue;
 mod cleanup;
 mod cost;
 mod dead_letters;
+mod directory;
 mod documents;
 mod drive;
 mod events;

@@ -6,6 +6,7 @@ use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::credentials::Credential;
 use shared::describe::{About, json};
+use shared::directory::Directory;
 use shared::function::Endpoint;
 use shared::password::Password;
 use shared::transaction;
@@ -25,6 +26,7 @@ input! {
 pub struct DeleteMe {
     users: Users,
     counters: Counters,
+    directory: Directory,
     own: OwnPassword,
     clock: Clock,
 }
@@ -46,6 +48,7 @@ impl Endpoint for DeleteMe {
         Self {
             users: Users::init(init),
             counters: Counters::init(init),
+            directory: Directory::init(init),
             own: OwnPassword::init(init),
             clock: init.clock(),
         }
@@ -69,6 +72,7 @@ impl DeleteMe {
         let now = self.clock.now();
         let mut next = user.next(now, request.origin().by(&user.id, "delete-me"));
         next.delete(now);
+        self.directory.note(Some(&user), &mut next);
         let mut steps = self.users.replace_counted(&user, &next, &self.counters)?;
         steps.push(self.own.credentials.remove(credential));
         caller.write(steps).await

@@ -9,6 +9,7 @@ use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::credentials::{Credential, Credentials};
 use shared::describe::{About, json};
+use shared::directory::Directory;
 use shared::email::Email;
 use shared::function::Endpoint;
 use shared::id::UserId;
@@ -42,6 +43,7 @@ pub struct Register {
     users: Users,
     counters: Counters,
     credentials: Credentials,
+    directory: Directory,
     limits: Limits,
     per_address: Limit,
     clock: Clock,
@@ -72,6 +74,7 @@ impl Endpoint for Register {
             users: Users::init(init),
             counters: Counters::init(init),
             credentials: Credentials::init(init),
+            directory: Directory::init(init),
             limits: Limits::init(init),
             per_address: Limit { what: "register", most, seconds: HOUR },
             clock: init.clock(),
@@ -84,7 +87,8 @@ impl Endpoint for Register {
         self.limits.reserve(self.per_address, &network(&origin.source_ip)).await?;
         let password_hash = password::hash(password).await?;
 
-        let user = User::new(&name, email, self.clock.now(), origin.by("auth-register", "register"));
+        let mut user = User::new(&name, email, self.clock.now(), origin.by("auth-register", "register"));
+        self.directory.note(None, &mut user);
         let credential =
             Credential { email: user.email.clone(), user_id: user.id, password_hash, password_version: 1 };
         // The credential's condition is what makes an address unique.

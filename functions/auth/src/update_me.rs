@@ -4,6 +4,7 @@ use http::StatusCode;
 use shared::caller::SignedIn;
 use shared::clock::Clock;
 use shared::describe::{About, json};
+use shared::directory::Directory;
 use shared::function::Endpoint;
 use shared::profile::Profile;
 use shared::text::Name;
@@ -21,6 +22,7 @@ input! {
 /// What changing an account needs.
 pub struct UpdateMe {
     users: Users,
+    directory: Directory,
     clock: Clock,
 }
 
@@ -36,7 +38,7 @@ impl Endpoint for UpdateMe {
     }
 
     fn init(init: &mut Init) -> Self {
-        Self { users: Users::init(init), clock: init.clock() }
+        Self { users: Users::init(init), directory: Directory::init(init), clock: init.clock() }
     }
 
     async fn handle(&self, caller: SignedIn, request: &Request) -> Result<Response> {
@@ -60,7 +62,8 @@ impl UpdateMe {
         let user = caller.user_now().await?;
         request.if_match().check(user.version)?;
         let change = request.origin().by(&user.id, "update-me");
-        let next = User { name: name.as_str().to_owned(), ..user.next(self.clock.now(), change) };
+        let mut next = User { name: name.as_str().to_owned(), ..user.next(self.clock.now(), change) };
+        self.directory.note(Some(&user), &mut next);
         caller.write(vec![self.users.replace(&user, &next)?]).await?;
         Ok(next)
     }

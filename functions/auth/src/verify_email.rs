@@ -5,6 +5,7 @@ use http::StatusCode;
 use shared::caller::Visitor;
 use shared::clock::Clock;
 use shared::describe::{About, json};
+use shared::directory::Directory;
 use shared::function::Endpoint;
 use shared::one_time::{Claim, Links, OneTimeTokens, Purpose};
 use shared::request::Origin;
@@ -26,6 +27,7 @@ pub struct VerifyEmail {
     users: Users,
     tokens: OneTimeTokens,
     links: Links,
+    directory: Directory,
     clock: Clock,
 }
 
@@ -46,6 +48,7 @@ impl Endpoint for VerifyEmail {
             users: Users::init(init),
             tokens: OneTimeTokens::init(init),
             links: Links::init(init),
+            directory: Directory::init(init),
             clock: init.clock(),
         }
     }
@@ -62,7 +65,8 @@ impl VerifyEmail {
     async fn verify(&self, claim: &Claim, origin: &Origin) -> Result<()> {
         let user = self.users.get(claim.user_id).await?.ok_or(Error::InvalidOneTimeToken)?;
         let now = self.clock.now();
-        let next = User { email_verified: true, ..user.next(now, origin.by(&user.id, "verify-email")) };
+        let mut next = User { email_verified: true, ..user.next(now, origin.by(&user.id, "verify-email")) };
+        self.directory.note(Some(&user), &mut next);
         let steps = vec![self.tokens.spend(claim, now), self.users.replace(&user, &next)?];
         transaction::commit(&self.dynamodb, steps).await
     }

@@ -1,16 +1,17 @@
 //! `cleanup-expired-tokens`: every hour, removes sessions and one-time tokens that have expired.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 use shared::clock::Clock;
 use shared::expired::Expiring;
 use shared::function::Task;
-use shared::listing::SHARDS;
 use shared::one_time::OneTimeTokens;
 use shared::sessions::Sessions;
 use shared::time::Timestamp;
 use shared::{Function, Init, Result};
+
+use crate::sweep::sweep;
 
 /// `cleanup-expired-tokens`.
 pub static FUNCTION: Function = Function::schedule::<CleanupExpiredTokens>("cleanup-expired-tokens");
@@ -35,27 +36,13 @@ impl Task for CleanupExpiredTokens {
     }
 
     async fn run(&self, _: Timestamp) -> Result<()> {
-        let (started, now) = (Instant::now(), self.clock.now());
-        let (sessions, tokens) =
-            try_join(remove(&self.sessions, now, started), remove(&self.tokens, now, started)).await?;
+        let now = self.clock.now();
+        let (sessions, tokens) = try_join(
+            sweep(PATIENCE, |shard, start| self.sessions.remove_some(shard, now, start)),
+            sweep(PATIENCE, |shard, start| self.tokens.remove_some(shard, now, start)),
+        )
+        .await?;
         tracing::info!(sessions, tokens, "expired ones removed");
         Ok(())
     }
-}
-
-/// Removes what has expired by `now`, for as long as there is time; answers how many these were.
-async fn remove(expiring: &Expiring, now: Timestamp, started: Instant) -> Result<usize> {
-    let shards = (0..SHARDS).map(async |shard| -> Result<usize> {
-        let (mut removed, mut start) = (0, None);
-        while started.elapsed() < PATIENCE {
-            let (some, next) = expiring.remove_some(shard, now, start).await?;
-            removed += some;
-            start = next;
-            if start.is_none() {
-                break;
-            }
-        }
-        Ok(removed)
-    });
-    Ok(try_join_all(shards).await?.into_iter().sum())
 }

@@ -27,6 +27,7 @@ pub struct EmailWorker {
     links: Links,
     clock: Clock,
     from: String,
+    configuration_set: String,
     /// Who is told of stocks.
     shop: String,
     app: String,
@@ -43,6 +44,7 @@ impl Consumer for EmailWorker {
             links: Links::init(init),
             clock: init.clock(),
             from: init.text("MAIL_FROM"),
+            configuration_set: init.text("MAIL_CONFIGURATION_SET"),
             shop: init.text("STOCK_ALERT_TO"),
             app: init.text("APP_BASE_URL"),
         }
@@ -96,6 +98,7 @@ impl EmailWorker {
         self.ses
             .send_email()
             .from_email_address(&self.from)
+            .configuration_set_name(&self.configuration_set)
             .destination(Destination::builder().to_addresses(to).build())
             .content(EmailContent::builder().simple(message).build())
             .send()

@@ -230,13 +230,7 @@ impl JwtKeys {
         request.set_method("PUT").map_err(Error::internal)?;
         // The presigned URL was signed without a content type.
         request.headers_mut().insert("content-type", "");
-        // The URL is a credential: no error may quote it.
-        let wrong = || Error::internal("the response URL is none");
-        let url: http::Uri = url.parse().map_err(|_| wrong())?;
-        let (scheme, authority) = url.scheme_str().zip(url.authority()).ok_or_else(wrong)?;
-        let target = url.path_and_query().map_or("/", |target| target.as_str());
-        request.set_uri(target).map_err(|_| wrong())?;
-        let status = self.aws.send(&format!("{scheme}://{authority}"), request).await?;
+        let status = self.aws.outgoing().send_to(url, request).await?;
         if !status.is_success() {
             return Err(Error::unavailable(format!("the answer was refused: {}", status.as_u16())));
         }

@@ -3,6 +3,7 @@
 use shared::caller::Admin;
 use shared::clock::Clock;
 use shared::counters::Counters;
+use shared::directory::Directory;
 use shared::transaction;
 use shared::users::{User, Users};
 use shared::{Error, Init, Request, Result};
@@ -11,12 +12,14 @@ use shared::{Error, Init, Request, Result};
 pub(crate) struct Accounts {
     users: Users,
     counters: Counters,
+    directory: Directory,
     clock: Clock,
 }
 
 impl Accounts {
     pub(crate) fn init(init: &mut Init) -> Self {
-        Self { users: Users::init(init), counters: Counters::init(init), clock: init.clock() }
+        let (users, counters) = (Users::init(init), Counters::init(init));
+        Self { users, counters, directory: Directory::init(init), clock: init.clock() }
     }
 
     /// Changes the account that the request's path names, which ends its sessions; one that is so already stays
@@ -49,6 +52,7 @@ impl Accounts {
         }
         // Tokens say what was true before.
         next.end_sessions();
+        self.directory.note(Some(&user), &mut next);
         caller.write(self.users.replace_counted(&user, &next, &self.counters)?).await?;
         Ok(next)
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::clock::Clock;
 use shared::counters::Counters;
 use shared::credentials::Credentials;
+use shared::directory::Directory;
 use shared::email::Email;
 use shared::event::Provenance;
 use shared::function::Operation;
@@ -38,6 +39,7 @@ pub struct GrantRole {
     users: Users,
     counters: Counters,
     credentials: Credentials,
+    directory: Directory,
     clock: Clock,
 }
 
@@ -51,6 +53,7 @@ impl Operation for GrantRole {
             users: Users::init(init),
             counters: Counters::init(init),
             credentials: Credentials::init(init),
+            directory: Directory::init(init),
             clock: init.clock(),
         }
     }
@@ -75,6 +78,7 @@ impl GrantRole {
         let mut next = user.next(self.clock.now(), change);
         next.roles = Roles::sorted(&[next.roles.as_slice(), &[role]].concat());
         next.end_sessions();
+        self.directory.note(Some(&user), &mut next);
         let steps = self.users.replace_counted(&user, &next, &self.counters)?;
         transaction::commit(&self.dynamodb, steps).await?;
         Ok(Granted { id, roles: next.roles })

@@ -17,7 +17,13 @@ use crate::gateway::Cors;
 use crate::template::{Unresolved, text};
 
 /// Resources that change nothing about what a laptop does.
-const WITHOUT_EFFECT: [&str; 3] = ["AWS::Logs::LogGroup", "AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"];
+const WITHOUT_EFFECT: [&str; 5] = [
+    "AWS::Logs::LogGroup",
+    "AWS::S3::BucketPolicy",
+    "AWS::SES::ConfigurationSet",
+    "AWS::SES::EmailIdentity",
+    "AWS::SQS::QueuePolicy",
+];
 
 impl Deployment<'_> {
     pub(super) async fn resource(
@@ -33,7 +39,7 @@ impl Deployment<'_> {
             "AWS::Events::Rule" => self.rule(id, properties).await,
             "AWS::Events::Archive" => self.archive(id, properties).await,
             "AWS::S3::Bucket" => self.bucket(id, properties).await,
-            "AWS::SecretsManager::Secret" => self.secret(id).await,
+            "AWS::SecretsManager::Secret" => self.secret(id, properties).await,
             "AWS::Serverless::HttpApi" => {
                 self.stack.cors = Cors::read(&properties["CorsConfiguration"]);
                 self.scope.define(id, id, &[]);
@@ -223,18 +229,33 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    async fn secret(&mut self, id: &str) -> Result<(), Unresolved> {
+    async fn secret(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
         let client = self.aws.secrets();
         let arn = match client.describe_secret().secret_id(id).send().await {
             Ok(found) => found.arn,
             Err(error) if code(&error) == Some("ResourceNotFoundException") => {
-                client.create_secret().name(id).send().await.map_err(refused)?.arn
+                let create = client.create_secret().name(id).set_secret_string(generated(properties));
+                create.send().await.map_err(refused)?.arn
             }
             Err(error) => return Err(refused(error)),
         };
         self.scope.define(id, &arn.unwrap_or_default(), &[]);
         Ok(())
     }
+}
+
+/// The value that a secret is to be made with, of hexadecimal digits: these are among the characters that are asked for.
+fn generated(properties: &Value) -> Option<String> {
+    let asked = properties.get("GenerateSecretString")?;
+    let length = asked["PasswordLength"].as_u64().and_then(|length| usize::try_from(length).ok());
+    let mut random = String::new();
+    while random.len() < length.unwrap_or(32) {
+        random.push_str(&uuid::Uuid::new_v4().simple().to_string());
+    }
+    random.truncate(length.unwrap_or(32));
+    let mut value: Value = serde_json::from_str(asked["SecretStringTemplate"].as_str()?).ok()?;
+    value[asked["GenerateStringKey"].as_str()?] = random.into();
+    Some(value.to_string())
 }
 
 /// A rule of a bucket's CORS.

@@ -7,6 +7,8 @@ use shared::money::Money;
 use shared::time::Timestamp;
 use shared::users::{Role, Status};
 
+mod properties;
+
 fn now() -> Timestamp {
     Timestamp::from_ms(1_790_000_000_000)
 }

@@ -1,0 +1,95 @@
+//! HTTP to whoever is not a service of AWS's SDK, by its client.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::timeout::TimeoutConfig;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::{Error, Result};
+
+/// Sends requests once each and follows no redirect.
+#[derive(Clone)]
+pub struct Outgoing {
+    http: SharedHttpClient,
+    timeouts: TimeoutConfig,
+}
+
+impl Outgoing {
+    pub(crate) fn new(http: SharedHttpClient, connect: Duration, whole: Duration) -> Self {
+        let timeouts = TimeoutConfig::builder().connect_timeout(connect).operation_timeout(whole).build();
+        Self { http, timeouts }
+    }
+
+    /// To a server on the internet, whose certificate has to be of one of the authorities that browsers trust; `plain` is for
+    /// one that speaks no TLS.
+    pub fn public(plain: bool, connect: Duration, whole: Duration) -> Self {
+        let http = if plain { plain_client() } else { tls_client(public_roots) };
+        Self::new(http, connect, whole)
+    }
+
+    /// Sends a request to `url`, whatever its own address is, and answers the status. No error has the URL in it, which may be a
+    /// credential.
+    pub async fn send_to(&self, url: &str, mut request: HttpRequest) -> Result<StatusCode> {
+        let wrong = || Error::internal("what a request was to be sent to is no URL");
+        let url: http::Uri = url.parse().map_err(|_| wrong())?;
+        let (scheme, authority) = url.scheme_str().zip(url.authority()).ok_or_else(wrong)?;
+        let target = url.path_and_query().map_or("/", |target| target.as_str());
+        request.set_uri(target).map_err(|_| wrong())?;
+        self.send(&format!("{scheme}://{authority}"), request).await
+    }
+
+    /// Sends a request to `base` and answers the status.
+    pub(crate) async fn send(&self, base: &str, request: HttpRequest) -> Result<StatusCode> {
+        let operation = Operation::builder()
+            .service_name("arcana")
+            .operation_name("send")
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(self.http.clone())
+            .endpoint_url(base)
+            .no_auth()
+            .no_retry()
+            .timeout_config(self.timeouts.clone())
+            .sleep_impl(TokioSleep::new())
+            .time_source(SystemTimeSource::new())
+            .serializer(|request: HttpRequest| Ok(request))
+            .deserializer::<_, Infallible>(|response: &HttpResponse| Ok(response.status()))
+            .build();
+        operation.invoke(request).await.map_err(|error| Error::unavailable(crate::log::chain(&error)))
+    }
+}
+
+pub(crate) fn plain_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_http()
+}
+
+/// A client that trusts `roots`, in PEM.
+pub(crate) fn tls_client(roots: fn() -> Vec<u8>) -> SharedHttpClient {
+    // `SSL_CERT_FILE` replaces the roots, as it does for most programs: for a TLS proxy, or a test.
+    let roots =
+        std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()).unwrap_or_else(roots);
+    let store = TrustStore::empty().with_pem_certificate(roots);
+    let context = TlsContext::builder().with_trust_store(store).build();
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context.unwrap_or_default())
+        .build_https()
+}
+
+/// Mozilla's roots, which are in the binary: a Lambda has none of its own to rely on.
+fn public_roots() -> Vec<u8> {
+    let pem = |root: &[u8]| {
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(root))
+    };
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| pem(root)).collect::<String>().into_bytes()
+}
