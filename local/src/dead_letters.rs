@@ -5,10 +5,12 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use aws_sdk_eventbridge::primitives::{DateTime, DateTimeFormat};
-use aws_sdk_eventbridge::types::{PutEventsRequestEntry, ReplayDestination, ReplayState};
+use aws_sdk_eventbridge::types::{ReplayDestination, ReplayState};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use serde_json::Value;
+use serde_json::json;
 use shared::aws::Aws;
+
+use crate::running;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -57,12 +59,12 @@ impl DeadLetters {
         Ok(messages.iter().map(|message| Shown(message).to_string()).collect())
     }
 
-    /// Puts what is in a queue back to where it came from: to the queue that it is the dead-letter queue of, or on the bus
-    /// whose rules could not deliver it. Answers how many messages these were.
-    pub async fn redrive(&self, queue: &str) -> Result<i64, Error> {
+    /// Puts what is in a queue back to where it came from: to the queue that it is the dead-letter queue of, or on the bus whose
+    /// rules could not deliver it, and then with it what the streams have left: the bundle whose API is at `port` does. Answers how many messages these were.
+    pub async fn redrive(&self, queue: &str, port: u16) -> Result<i64, Error> {
         let (sqs, url) = (self.aws.sqs(), self.url(queue).await?);
         let sources = sqs.list_dead_letter_source_queues().queue_url(&url).send().await.map_err(told)?;
-        let Some(source) = sources.queue_urls().first() else { return self.put_back(&url).await };
+        let Some(source) = sources.queue_urls().first() else { return redeliver(port).await };
         // By its name: what a function has put aside itself, SQS knows no source of.
         let (from, to) = (self.arn(&url).await?, self.arn(source).await?);
         let start = sqs.start_message_move_task().source_arn(&from).destination_arn(to);
@@ -77,30 +79,6 @@ impl DeadLetters {
                 other => return Err(format!("the move ended as {other:?}").into()),
             }
         }
-    }
-
-    /// Puts the events that are there back on the bus of the rule that could not deliver them. Their consumers know what they
-    /// have done. What no rule has left here stays.
-    async fn put_back(&self, url: &str) -> Result<i64, Error> {
-        let (sqs, events) = (self.aws.sqs(), self.aws.eventbridge());
-        let there: i64 =
-            self.attribute(url, QueueAttributeName::ApproximateNumberOfMessages).await?.parse()?;
-        let mut count = 0;
-        // One that cannot be delivered again comes back: so no more than there were.
-        for _ in 0..there {
-            let receive = sqs.receive_message().queue_url(url).wait_time_seconds(1);
-            let received = receive.message_attribute_names("All").send().await.map_err(told)?.messages;
-            let Some(message) = received.and_then(|messages| messages.into_iter().next()) else { break };
-            let Some(entry) = on_bus(&message) else { continue };
-            let put = events.put_events().entries(entry).send().await.map_err(told)?;
-            if put.failed_entry_count() > 0 {
-                return Err(format!("the bus refused an event: {:?}", put.entries()).into());
-            }
-            let delete = sqs.delete_message().queue_url(url);
-            delete.set_receipt_handle(message.receipt_handle).send().await.map_err(told)?;
-            count += 1;
-        }
-        Ok(count)
     }
 
     /// Puts to the bus's rules once more what was archived between two moments (RFC 3339).
@@ -144,12 +122,17 @@ impl DeadLetters {
     }
 }
 
-/// The event of a message that a rule has left, for the rule's bus.
-fn on_bus(message: &Message) -> Option<PutEventsRequestEntry> {
-    let event: Value = serde_json::from_str(message.body()?).ok()?;
-    let bus = message.message_attributes()?.get("RULE_ARN")?.string_value()?.split('/').nth(1)?;
-    let entry = PutEventsRequestEntry::builder().event_bus_name(bus).source(event["source"].as_str()?);
-    Some(entry.detail_type(event["detail-type"].as_str()?).detail(event["detail"].to_string()).build())
+/// Has the stack bring on their way the events that no rule could deliver and the records that could not be relayed.
+async fn redeliver(port: u16) -> Result<i64, Error> {
+    let started = Instant::now();
+    let mut count = 0;
+    loop {
+        let done = running::invoke(port, "events-redrive", &json!({})).await?;
+        count += done["events"].as_i64().unwrap_or(0) + done["records"].as_i64().unwrap_or(0);
+        if done["more"] != true || started.elapsed() > PATIENCE {
+            return Ok(count);
+        }
+    }
 }
 
 impl std::fmt::Display for Shown<'_> {

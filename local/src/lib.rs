@@ -16,6 +16,7 @@ pub mod grant;
 pub mod invoke;
 pub mod mapping;
 pub mod openapi;
+mod running;
 pub mod seed;
 pub mod smoke;
 pub mod template;

@@ -81,6 +81,9 @@ enum Command {
     Dlq {
         #[command(subcommand)]
         what: Dlq,
+        /// The API's port
+        #[arg(long, env = "ARCANA_PORT", default_value_t = 3000, global = true)]
+        port: u16,
         /// The AWS endpoint's port
         #[arg(long, env = "ARCANA_AWS_PORT", default_value_t = 4566, global = true)]
         aws_port: u16,
@@ -133,7 +136,7 @@ async fn main() -> ExitCode {
         Some(Command::Openapi { file }) => write_document(file),
         Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
         Some(Command::Seed { count, aws_port }) => local::seed::run(aws_port, count).await,
-        Some(Command::Dlq { what, aws_port }) => dlq(&DeadLetters::at(aws_port), what).await,
+        Some(Command::Dlq { what, port, aws_port }) => dlq(&DeadLetters::at(aws_port), what, port).await,
         Some(Command::Replay { from, to, aws_port }) => DeadLetters::at(aws_port).replay(&from, &to).await,
         None => serve(arguments).await,
     };
@@ -152,7 +155,7 @@ async fn grant_role(email: &str, role: &str, port: u16) -> Result<(), Box<dyn st
     Ok(())
 }
 
-async fn dlq(letters: &DeadLetters, what: Dlq) -> Result<(), Box<dyn std::error::Error>> {
+async fn dlq(letters: &DeadLetters, what: Dlq, port: u16) -> Result<(), Box<dyn std::error::Error>> {
     match what {
         Dlq::List => {
             for (queue, count) in letters.list().await? {
@@ -164,7 +167,7 @@ async fn dlq(letters: &DeadLetters, what: Dlq) -> Result<(), Box<dyn std::error:
                 println!("{message}");
             }
         }
-        Dlq::Redrive { queue } => println!("{} messages put back", letters.redrive(&queue).await?),
+        Dlq::Redrive { queue } => println!("{} messages put back", letters.redrive(&queue, port).await?),
     }
     Ok(())
 }

@@ -44,6 +44,19 @@ pub(crate) struct Record {
     dynamodb: Images,
 }
 
+/// A batch in the form that Lambda passes it on.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Batch {
+    pub(crate) records: Vec<Record>,
+}
+
+/// The changes of a batch that was kept as JSON.
+pub fn changes(batch: &str) -> Result<Vec<Change>> {
+    let Batch { records } = serde_json::from_str(batch).map_err(Error::internal)?;
+    Ok(records.into_iter().map(Change::from).collect())
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Images {

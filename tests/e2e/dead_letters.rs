@@ -45,11 +45,11 @@ async fn a_message_is_looked_at_and_put_back_to_its_queue() {
             "{shown:?}"
         );
     }
-    assert_eq!(letters.redrive("EmailsDlq").await.unwrap(), 1);
+    assert_eq!(letters.redrive("EmailsDlq", app.port()).await.unwrap(), 1);
     app.wait_for_mail(&email, PATIENCE).await;
     assert_eq!(count(&letters, "EmailsDlq").await, "0");
-    assert_eq!(letters.redrive("EmailsDlq").await.unwrap(), 0);
-    assert!(letters.redrive("NoSuchDlq").await.is_err());
+    assert_eq!(letters.redrive("EmailsDlq", app.port()).await.unwrap(), 0);
+    assert!(letters.redrive("NoSuchDlq", app.port()).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +62,7 @@ async fn an_event_that_no_rule_could_deliver_is_put_back_on_the_bus_and_done_onc
     let rule = "arn:aws:events:us-east-1:000000000000:rule/arcana-local-events/UserRegisteredRule";
     put(&app, "UndeliveredEventsDlq", "no event".to_owned(), ("RULE_ARN", rule)).await;
     put(&app, "UndeliveredEventsDlq", event.to_string(), ("RULE_ARN", rule)).await;
-    assert_eq!(letters.redrive("UndeliveredEventsDlq").await.unwrap(), 1);
+    assert_eq!(letters.redrive("UndeliveredEventsDlq", app.port()).await.unwrap(), 1);
     let again = async || (app.events_about(&account).await.len() == 2).then_some(());
     eventually("the event once more", PATIENCE, again).await;
     app.settle().await;

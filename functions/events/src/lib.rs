@@ -6,6 +6,7 @@ pub mod audit;
 mod mailing;
 pub mod password_changed;
 pub mod password_reset_requested;
+pub mod redrive;
 pub mod relay;
 pub mod stock_alert;
 pub mod token_reuse;
@@ -18,6 +19,7 @@ pub static FUNCTIONS: &[&Function] = &[
     &audit::FUNCTION,
     &password_changed::FUNCTION,
     &password_reset_requested::FUNCTION,
+    &redrive::FUNCTION,
     &relay::FUNCTION,
     &stock_alert::FUNCTION,
     &token_reuse::FUNCTION,

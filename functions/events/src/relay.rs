@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_eventbridge::Client;
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sdk_eventbridge::types::builders::PutEventsRequestEntryBuilder;
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use shared::event::{Event, SOURCE};
 use shared::function::StreamReader;
 use shared::stream::Change;
@@ -102,14 +103,18 @@ impl Relay {
         let put = self.eventbridge.put_events().set_entries(Some(entries)).send().await;
         let answer = put.map_err(|error| (*first, error.into()))?;
         for ((change, event), entry) in batch.iter().zip(answer.entries()) {
-            if let Some(code) = entry.error_code() {
-                let message = entry.error_message().unwrap_or_default();
-                return Err((*change, Error::unavailable(format!("event refused: {code}: {message}"))));
-            }
+            refused(entry).map_err(|error| (*change, error))?;
             let (id, correlation_id) = (event.id, &event.correlation_id);
             tracing::info!(eventId = %id, correlationId = correlation_id, event = event.fact.kind(), "relayed");
         }
         Ok(())
+    }
+
+    /// Puts one entry on the bus.
+    pub(crate) async fn put_entry(&self, entry: PutEventsRequestEntryBuilder) -> Result<()> {
+        let entry = entry.event_bus_name(&self.bus).build();
+        let answer = self.eventbridge.put_events().entries(entry).send().await?;
+        answer.entries().iter().try_for_each(refused)
     }
 
     fn entry(&self, event: &Event) -> Result<PutEventsRequestEntry> {
@@ -120,4 +125,11 @@ impl Relay {
             .detail(serde_json::to_string(event).map_err(Error::internal)?)
             .build())
     }
+}
+
+/// That the bus refused an entry, if it did.
+fn refused(entry: &PutEventsResultEntry) -> Result<()> {
+    let Some(code) = entry.error_code() else { return Ok(()) };
+    let message = entry.error_message().unwrap_or_default();
+    Err(Error::unavailable(format!("event refused: {code}: {message}")))
 }

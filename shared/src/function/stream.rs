@@ -1,21 +1,14 @@
 //! Entry kind stream: a batch of DynamoDB stream records, answered with the first that failed.
 
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::queue::{BatchResponse, ItemFailure};
 use super::{Call, Failure, GIVE_UP, Running, StreamReader, answer};
-use crate::stream::{Change, Record};
+use crate::stream::{Batch, Change};
 use crate::{Error, Result};
 
 pub(super) struct Stream<S>(pub(super) S);
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Batch {
-    records: Vec<Record>,
-}
 
 impl<S: StreamReader> Running for Stream<S> {
     fn invoke<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Box<RawValue>, Failure>> {
