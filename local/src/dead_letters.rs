@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_millis(200);
 /// How a dead-letter queue's name ends.
 const SUFFIX: &str = "Dlq";
+/// The queue of what rules could not deliver.
+const UNDELIVERED: &str = "UndeliveredEventsDlq";
 /// On a laptop an archive is called like its resource.
 const ARCHIVE: &str = "EventArchive";
 
@@ -64,7 +66,13 @@ impl DeadLetters {
     pub async fn redrive(&self, queue: &str, port: u16) -> Result<i64, Error> {
         let (sqs, url) = (self.aws.sqs(), self.url(queue).await?);
         let sources = sqs.list_dead_letter_source_queues().queue_url(&url).send().await.map_err(told)?;
-        let Some(source) = sources.queue_urls().first() else { return redeliver(port).await };
+        let Some(source) = sources.queue_urls().first() else {
+            return if queue == UNDELIVERED {
+                redeliver(port).await
+            } else {
+                Err(format!("nothing puts back what is in {queue}").into())
+            };
+        };
         // By its name: what a function has put aside itself, SQS knows no source of.
         let (from, to) = (self.arn(&url).await?, self.arn(source).await?);
         let start = sqs.start_message_move_task().source_arn(&from).destination_arn(to);
@@ -125,13 +133,14 @@ impl DeadLetters {
 /// Has the stack bring on their way the events that no rule could deliver and the records that could not be relayed.
 async fn redeliver(port: u16) -> Result<i64, Error> {
     let started = Instant::now();
-    let mut count = 0;
+    let (mut count, mut from) = (0, json!({}));
     loop {
-        let done = running::invoke(port, "events-redrive", &json!({})).await?;
+        let done = running::invoke(port, "events-redrive", &from).await?;
         count += done["events"].as_i64().unwrap_or(0) + done["records"].as_i64().unwrap_or(0);
-        if done["more"] != true || started.elapsed() > PATIENCE {
+        if done["next"].is_null() || started.elapsed() > PATIENCE {
             return Ok(count);
         }
+        from = json!({"after": done["next"]});
     }
 }
 

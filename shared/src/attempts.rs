@@ -216,7 +216,7 @@ impl Attempts {
                 Some(known) => self.delayed(&known, key.extends, now),
             };
             match conditional::update(update).await? {
-                Conditional::Written => return Ok(()),
+                Conditional::Written(_) => return Ok(()),
                 Conditional::Refused(item) => {
                     counted = item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
                 }

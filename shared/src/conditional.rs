@@ -6,16 +6,16 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 
 use crate::Result;
 use crate::transaction::{Item, TRIES, pause_before};
 
 /// What became of a conditional write.
 pub enum Conditional {
-    /// It was made.
-    Written,
+    /// It was made; the item, where an update was asked for it.
+    Written(Option<Item>),
     /// Its condition did not hold; the item that stood in its way, where there is one and it was asked for.
     Refused(Option<Item>),
 }
@@ -26,15 +26,18 @@ pub async fn update(update: UpdateItemFluentBuilder) -> Result<Conditional> {
         pause_before(attempt).await?;
         match update.clone().send().await {
             Err(error) if meets_a_transaction(&error) => {}
-            sent => return updated(sent.map(drop)),
+            sent => return updated(sent),
         }
     }
     pause_before(TRIES - 1).await?;
-    updated(update.send().await.map(drop))
+    updated(update.send().await)
 }
 
-fn updated(sent: Result<(), SdkError<UpdateItemError>>) -> Result<Conditional> {
-    let Err(error) = sent else { return Ok(Conditional::Written) };
+fn updated(sent: Result<UpdateItemOutput, SdkError<UpdateItemError>>) -> Result<Conditional> {
+    let error = match sent {
+        Ok(updated) => return Ok(Conditional::Written(updated.attributes)),
+        Err(error) => error,
+    };
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
             Ok(Conditional::Refused(failed.item().cloned()))
@@ -57,7 +60,7 @@ pub async fn put(put: PutItemFluentBuilder) -> Result<Conditional> {
 }
 
 fn stored(sent: Result<(), SdkError<PutItemError>>) -> Result<Conditional> {
-    let Err(error) = sent else { return Ok(Conditional::Written) };
+    let Err(error) = sent else { return Ok(Conditional::Written(None)) };
     match error.as_service_error() {
         Some(PutItemError::ConditionalCheckFailedException(failed)) => {
             Ok(Conditional::Refused(failed.item().cloned()))
@@ -102,10 +105,10 @@ mod tests {
     async fn a_write_that_meets_a_transaction_is_tried_again() {
         let (client, calls) = busy(3);
         let outcome = update(client.update_item().table_name("t")).await;
-        assert!(matches!(outcome, Ok(Conditional::Written)));
+        assert!(matches!(outcome, Ok(Conditional::Written(_))));
         assert_eq!(calls.load(Ordering::SeqCst), 4);
         let (client, calls) = busy(1);
-        assert!(matches!(put(client.put_item().table_name("t")).await, Ok(Conditional::Written)));
+        assert!(matches!(put(client.put_item().table_name("t")).await, Ok(Conditional::Written(_))));
         assert_eq!(calls.load(Ordering::SeqCst), 2);
         let (client, calls) = busy(u32::MAX);
         let outcome = update(client.update_item().table_name("t")).await;

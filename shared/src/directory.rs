@@ -1,10 +1,10 @@
 //! The external directory of accounts: what it knows of an account, and which accounts it has yet to be told of.
 //!
-//! An account that it has to be told of is in the sparse index `outdated`, by the time from which on telling it is due.
+//! An account that it has to be told of is in the sparse index `untold`, by the time from which on telling it is due.
 //! Whoever is about to tell it moves that time on first, and so nobody else is.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use serde::{Deserialize, Serialize};
 
 use crate::conditional::{self, Conditional};
@@ -82,16 +82,18 @@ impl Directory {
     }
 
     /// Notes in an account that is about to be stored, in place of `read` if it is not new, that the directory has to be
-    /// told of it; unless there is none, or it knows all that.
+    /// told of it, unless it knows all that. Where there is no directory it has nothing to be told.
     pub fn note(self, read: Option<&User>, next: &mut User) {
-        if self.is_there && read.map(Entry::of) != Some(Entry::of(next)) {
+        if !self.is_there {
+            next.settle(next.updated_at);
+        } else if read.map(Entry::of) != Some(Entry::of(next)) {
             next.outdate();
         }
     }
 }
 
 impl User {
-    /// Has the directory told of it, but not while it is being told already.
+    /// Has the directory told of it; only later where it may be told just now, for it must not be told twice at once.
     fn outdate(&mut self) {
         let now = self.updated_at;
         let due = self.sync_due.map_or(now, |due| due.min(now.plus_seconds(QUEUED_SECONDS)));
@@ -102,36 +104,37 @@ impl User {
         self.ttl = None;
     }
 
-    /// The account one write later: the directory knows it as it is.
+    /// There is nothing to tell.
+    fn settle(&mut self, now: Timestamp) {
+        self.sync_status = SyncStatus::Synced;
+        (self.sync_attempts, self.sync_due, self.sync_shard) = (0, None, None);
+        self.ttl = self.deleted_at.map(|_| now.seconds() + DELETED_KEPT_SECONDS);
+    }
+
+    /// The account once the directory knows it as it is. Its version stays: to its owner nothing is otherwise.
     #[must_use]
     pub fn told(&self, now: Timestamp, change: Provenance) -> Self {
-        let mut next = self.synced(change);
-        next.sync_status = SyncStatus::Synced;
-        (next.sync_attempts, next.sync_due, next.sync_shard) = (0, None, None);
-        next.ttl = next.deleted_at.map(|_| now.seconds() + DELETED_KEPT_SECONDS);
+        let mut next = Self { change, ..self.clone() };
+        next.settle(now);
         next
     }
 
-    /// The account one write later: telling the directory has failed once more, and is tried again later.
+    /// The account once telling the directory has failed once more: it is tried again later. Its version stays.
     #[must_use]
     pub fn not_told(&self, now: Timestamp, change: Provenance) -> Self {
-        let mut next = self.synced(change);
-        let doubled = FIRST_WAIT_SECONDS.checked_shl(next.sync_attempts).unwrap_or(LONGEST_WAIT_SECONDS);
-        let wait = doubled.clamp(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS);
-        next.sync_status = SyncStatus::Failed;
-        next.sync_attempts = next.sync_attempts.saturating_add(1).min(16);
-        next.sync_due = Some(now.plus_seconds(wait));
-        next
-    }
-
-    /// The account one write later. Nothing of it is otherwise for its owner: it was updated when it was before.
-    fn synced(&self, change: Provenance) -> Self {
-        Self { updated_at: self.updated_at, ..self.next(self.updated_at, change) }
+        let doubled = FIRST_WAIT_SECONDS << self.sync_attempts.min(16);
+        Self {
+            sync_status: SyncStatus::Failed,
+            sync_attempts: self.sync_attempts.saturating_add(1),
+            sync_due: Some(now.plus_seconds(doubled.min(LONGEST_WAIT_SECONDS))),
+            change,
+            ..self.clone()
+        }
     }
 }
 
-/// The accounts that the directory has yet to be told of.
-pub struct Outdated {
+/// The accounts that the directory has yet to be told of, and their index.
+pub struct Untold {
     client: Client,
     table: String,
 }
@@ -149,7 +152,7 @@ pub struct Due {
     pub change: Provenance,
 }
 
-impl Outdated {
+impl Untold {
     /// Reads `USERS_TABLE`.
     pub fn init(init: &mut Init) -> Self {
         Self { client: init.dynamodb(), table: init.text("USERS_TABLE") }
@@ -167,20 +170,27 @@ impl Outdated {
             .client
             .query()
             .table_name(&self.table)
-            .index_name("outdated")
+            .index_name("untold")
             .key_condition_expression("syncShard = :shard AND syncDue <= :now")
             .expression_attribute_values(":shard", AttributeValue::N(shard.to_string()))
             .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
             .set_exclusive_start_key(start)
             .limit(AT_ONCE);
         let page = query.send().await?;
-        let due = serde_dynamo::from_items(page.items.unwrap_or_default()).map_err(Error::internal)?;
+        let mut due = Vec::new();
+        for item in page.items.unwrap_or_default() {
+            match serde_dynamo::from_item(item) {
+                Ok(one) => due.push(one),
+                // One that cannot be read holds up no other.
+                Err(error) => tracing::error!(%error, "an account cannot be read"),
+            }
+        }
         Ok((due, page.last_evaluated_key))
     }
 
-    /// Moves the time from which on an account is due from `due` to `until`; false where another was faster. The
-    /// account's version stays: nobody is shown that time.
-    pub async fn claim(&self, id: UserId, due: Timestamp, until: Timestamp) -> Result<bool> {
+    /// Moves the time from which on an account is due from `due` to `until`, and answers the account as it is then; nothing where
+    /// it is due at another time. The account's version stays: nobody is shown that time.
+    pub async fn claim(&self, id: UserId, due: Timestamp, until: Timestamp) -> Result<Option<User>> {
         let update = self
             .client
             .update_item()
@@ -189,30 +199,48 @@ impl Outdated {
             .update_expression("SET syncDue = :until")
             .condition_expression("syncDue = :due")
             .expression_attribute_values(":due", AttributeValue::S(due.to_string()))
-            .expression_attribute_values(":until", AttributeValue::S(until.to_string()));
-        Ok(matches!(conditional::update(update).await?, Conditional::Written))
+            .expression_attribute_values(":until", AttributeValue::S(until.to_string()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let read = |item: Option<Item>| -> Result<Option<User>> {
+            item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
+        };
+        match conditional::update(update).await? {
+            Conditional::Written(item) => read(item),
+            // Our own claim, if the reply to it was lost and the SDK tried again.
+            Conditional::Refused(item) => Ok(read(item)?.filter(|user| user.sync_due == Some(until))),
+        }
     }
 
-    /// Reads an account, one that was deleted too, strongly consistent.
-    pub async fn get(&self, id: UserId) -> Result<Option<User>> {
-        let get = self.client.get_item().table_name(&self.table).set_key(Some(Users::key(id)));
-        let item = get.consistent_read(true).send().await?.item;
-        item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
-    }
-
-    /// Stores `next` in place of `read`; false where the account has changed since, or was claimed.
-    pub async fn replace(&self, read: &User, next: &User) -> Result<bool> {
-        let due = read.sync_due.unwrap_or_default().to_string();
+    /// Stores `next` in place of `read`, which was claimed `until`; false where the account has changed since, or was claimed by
+    /// another.
+    pub async fn replace(&self, read: &User, until: Timestamp, next: &User) -> Result<bool> {
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(serde_dynamo::to_item(next).map_err(Error::internal)?))
-            .condition_expression("#version = :version AND syncDue = :due")
+            .condition_expression("#version = :version AND syncDue = :until")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":version", AttributeValue::N(read.version.to_string()))
-            .expression_attribute_values(":due", AttributeValue::S(due));
-        Ok(matches!(conditional::put(put).await?, Conditional::Written))
+            .expression_attribute_values(":until", AttributeValue::S(until.to_string()));
+        Ok(matches!(conditional::put(put).await?, Conditional::Written(_)))
+    }
+
+    /// Has the directory told of an account that it has not to be told of anyhow; false where it has, or where there is none.
+    pub async fn outdate(&self, id: UserId, now: Timestamp) -> Result<bool> {
+        let shard = listing::shard(id.as_bytes());
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Users::key(id)))
+            .update_expression("SET syncStatus = :pending, syncDue = :now, syncShard = :shard")
+            .condition_expression("attribute_exists(id) AND attribute_not_exists(syncDue)")
+            .expression_attribute_values(":pending", AttributeValue::S("PENDING".to_owned()))
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
+            .expression_attribute_values(":shard", AttributeValue::N(shard.to_string()));
+        Ok(matches!(conditional::update(update).await?, Conditional::Written(_)))
     }
 }
 
@@ -237,16 +265,20 @@ mod tests {
     const ON: Directory = Directory { is_there: true };
 
     #[test]
-    fn without_a_directory_an_account_is_synced_for_ever() {
+    fn without_a_directory_an_account_has_nothing_to_be_told() {
+        let off = Directory { is_there: false };
         let mut user = a_user();
-        Directory { is_there: false }.note(None, &mut user);
-        assert!(user == a_user_of(&user));
-        assert_eq!((user.sync_status, user.sync_due, user.sync_shard), (SyncStatus::Synced, None, None));
-    }
-
-    /// The same account, as it is without a directory.
-    fn a_user_of(user: &User) -> User {
-        User { sync_status: SyncStatus::Synced, sync_due: None, sync_shard: None, ..user.clone() }
+        let made = user.clone();
+        off.note(None, &mut user);
+        assert!(user == made);
+        // Nor has one that had, while there was a directory.
+        ON.note(None, &mut user);
+        user = user.not_told(at(1), change());
+        let mut next = user.next(at(2), change());
+        next.delete(at(2));
+        off.note(Some(&user), &mut next);
+        assert_eq!((next.sync_status, next.sync_due, next.sync_shard), (SyncStatus::Synced, None, None));
+        assert_eq!(next.ttl, Some(at(2).seconds() + DELETED_KEPT_SECONDS));
     }
 
     #[test]
@@ -256,7 +288,7 @@ mod tests {
         assert_eq!((user.sync_status, user.sync_due), (SyncStatus::Pending, Some(at(0))));
         let told = user.told(at(1), change());
         assert_eq!((told.sync_status, told.sync_due, told.ttl), (SyncStatus::Synced, None, None));
-        assert_eq!((told.version, told.updated_at), (2, at(0)));
+        assert_eq!((told.version, told.updated_at), (1, at(0)), "to its owner nothing is otherwise");
         let known: [fn(&mut User); 5] = [
             |user| user.name = "Ada King".into(),
             |user| user.email_verified = true,

@@ -225,7 +225,7 @@ impl Keys {
             .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match conditional::put(put).await? {
-            Conditional::Written => Ok(None),
+            Conditional::Written(_) => Ok(None),
             Conditional::Refused(item) => {
                 serde_dynamo::from_item(item.unwrap_or_default()).map(Some).map_err(Error::internal)
             }
@@ -244,7 +244,7 @@ impl Keys {
             .expression_attribute_values(":holder", holder.clone())
             .expression_attribute_values(":until", AttributeValue::N(record.claimed_until.to_string()));
         match conditional::update(update).await? {
-            Conditional::Written => Ok(()),
+            Conditional::Written(_) => Ok(()),
             // Our own, if the reply was lost and the SDK tried again.
             Conditional::Refused(Some(item)) if item.get("holder") == Some(&holder) => Ok(()),
             Conditional::Refused(_) => Err(Error::IdempotencyInProgress),
@@ -283,7 +283,7 @@ impl Keys {
             .expression_attribute_values(":false", AttributeValue::Bool(false))
             .expression_attribute_values(":lapsed", AttributeValue::N("0".to_owned()));
         match conditional::update(update).await? {
-            Conditional::Written => Ok(()),
+            Conditional::Written(_) => Ok(()),
             // There is an effect after all: its reply was lost. A repetition may answer for it at once.
             Conditional::Refused(_) => self.lapse(claim).await,
         }

@@ -10,8 +10,12 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::interceptors;
+use aws_smithy_runtime_api::client::interceptors::context::Output;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
 use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::timeout::TimeoutConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -63,9 +67,31 @@ impl Outgoing {
             .sleep_impl(TokioSleep::new())
             .time_source(SystemTimeSource::new())
             .serializer(|request: HttpRequest| Ok(request))
-            .deserializer::<_, Infallible>(|response: &HttpResponse| Ok(response.status()))
+            .deserializer_impl::<StatusCode, Infallible>(StatusAlone)
             .build();
         operation.invoke(request).await.map_err(|error| Error::unavailable(crate::log::chain(&error)))
+    }
+}
+
+/// Takes the status of a response and leaves its body unread, which may have no end.
+#[derive(Debug)]
+struct StatusAlone;
+
+impl DeserializeResponse for StatusAlone {
+    fn deserialize_streaming_with_config(
+        &self,
+        response: &mut HttpResponse,
+        _: &ConfigBag,
+    ) -> Option<std::result::Result<Output, OrchestratorError<interceptors::context::Error>>> {
+        Some(Ok(Output::erase(response.status())))
+    }
+
+    fn deserialize_nonstreaming_with_config(
+        &self,
+        response: &HttpResponse,
+        _: &ConfigBag,
+    ) -> std::result::Result<Output, OrchestratorError<interceptors::context::Error>> {
+        Ok(Output::erase(response.status()))
     }
 }
 
@@ -92,4 +118,24 @@ fn public_roots() -> Vec<u8> {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(root))
     };
     webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| pem(root)).collect::<String>().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_public_root_is_a_certificate_and_nothing_is_told_of_the_url() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/secret", listener.local_addr().unwrap());
+        drop(listener);
+        // To make a client that cannot read its roots is to panic.
+        let outgoing = Outgoing::public(false, Duration::from_secs(1), Duration::from_secs(2));
+        let refused = outgoing.send_to(&url, HttpRequest::empty()).await.unwrap_err();
+        assert!(!refused.cause().contains("secret"), "{}", refused.cause());
+        for wrong in ["", "/secret", "secret", "https://"] {
+            let refused = outgoing.send_to(wrong, HttpRequest::empty()).await.unwrap_err();
+            assert!(!refused.cause().contains("secret"), "{}", refused.cause());
+        }
+    }
 }

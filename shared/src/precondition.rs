@@ -19,6 +19,12 @@ pub fn etag(version: u64) -> String {
     format!("\"{version}\"")
 }
 
+/// The strong entity tag of a version whose answer shows something besides that is otherwise from time to time. For `If-Match` it is
+/// the version alone.
+pub fn etag_beside(version: u64, beside: &str) -> String {
+    format!("\"{version}-{beside}\"")
+}
+
 /// The strong entity tag of a text that has no version.
 pub fn etag_of(text: &str) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16]))
@@ -41,8 +47,10 @@ impl IfMatch {
             return Self::Any;
         }
         let version = |tag: &String| {
-            let version = tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?;
-            (etag(version) == *tag).then_some(version)
+            let text = tag.strip_prefix('"')?.strip_suffix('"')?;
+            let number = text.split_once('-').map_or(text, |(number, _)| number);
+            let version: u64 = number.parse().ok()?;
+            (version.to_string() == number).then_some(version)
         };
         Self::Versions(tags.iter().filter_map(version).collect())
     }
@@ -102,6 +110,9 @@ mod tests {
             (&["W/\"7\""], false),
             (&["7"], false),
             (&["\"07\""], false),
+            (&["\"7-PENDING\""], true),
+            (&["\"6-PENDING\""], false),
+            (&["\"-7\""], false),
             (&["\"7"], false),
             (&[""], false),
         ] {

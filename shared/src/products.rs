@@ -392,7 +392,7 @@ impl Products {
             .update_expression("SET reindexed = :run")
             .condition_expression("attribute_exists(id) AND attribute_not_exists(deletedAt)")
             .expression_attribute_values(":run", AttributeValue::S(run.to_string()));
-        Ok(matches!(update(touch).await?, Conditional::Written))
+        Ok(matches!(update(touch).await?, Conditional::Written(_)))
     }
 }
 

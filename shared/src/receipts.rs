@@ -153,7 +153,7 @@ impl Receipts {
             .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match conditional::put(put).await? {
-            Conditional::Written => Ok(None),
+            Conditional::Written(_) => Ok(None),
             Conditional::Refused(item) => {
                 serde_dynamo::from_item(item.unwrap_or_default()).map(Some).map_err(Error::internal)
             }

@@ -105,12 +105,16 @@ impl Response {
 
     /// A JSON response with an entity tag, or 304 where whoever reads it has it already.
     pub fn tagged(request: &Request, version: u64, body: &impl Serialize) -> crate::Result<Self> {
-        let etag = precondition::etag(version);
+        Self::tagged_as(request, &precondition::etag(version), body)
+    }
+
+    /// [`tagged`](Self::tagged) with an entity tag of its own.
+    pub fn tagged_as(request: &Request, etag: &str, body: &impl Serialize) -> crate::Result<Self> {
         let reads = request.origin().method == Method::GET;
-        if reads && precondition::not_modified(request.headers(), &etag) {
-            return Ok(Self::empty(StatusCode::NOT_MODIFIED).header(header::ETAG, &etag));
+        if reads && precondition::not_modified(request.headers(), etag) {
+            return Ok(Self::empty(StatusCode::NOT_MODIFIED).header(header::ETAG, etag));
         }
-        Ok(Self::json(StatusCode::OK, body)?.header(header::ETAG, &etag))
+        Ok(Self::json(StatusCode::OK, body)?.header(header::ETAG, etag))
     }
 
     /// The same response with the entity tag of its body, or 304 where the sender of `request`, a GET, has it already.

@@ -11,7 +11,7 @@ use crate::input::{self, Fault, Field, Raw};
 /// A moment, in whole milliseconds since the Unix epoch.
 ///
 /// Shown and serialised as `2026-01-31T09:05:00.000Z` (RFC 3339).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(inline, with = "String", description = "RFC 3339, in UTC, with milliseconds", extend("format" = "date-time"))]
 pub struct Timestamp(i64);
 

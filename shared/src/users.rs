@@ -53,7 +53,7 @@ pub struct User {
     /// When its password was changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_changed_at: Option<Timestamp>,
-    /// When the account was deleted: the item stays until its event is out.
+    /// When the account was deleted: the item stays until its event is out and the directory knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
     /// When DynamoDB may remove a deleted account, in seconds since the epoch.
@@ -62,11 +62,11 @@ pub struct User {
     /// Its partition in the list of users, see [`crate::listing`]; a deleted account is in no list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<u8>,
-    /// The number of writes.
+    /// The number of writes; telling the directory is none.
     pub version: u64,
     /// When the account was made.
     pub created_at: Timestamp,
-    /// When it was written last.
+    /// When it was written last; telling the directory is no write.
     pub updated_at: Timestamp,
     /// Who wrote it last, and why.
     pub change: Provenance,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use local::Options;
 use local_aws::State;
 use serde_json::Value;
 
@@ -49,7 +50,9 @@ async fn a_list_and_a_search_cost_the_same_in_a_catalogue_of_ten_times_the_size(
     // On disk: the engine's streams are slow in memory once they are long.
     let directory = tempfile::tempdir().unwrap();
     let state = State::Directory(directory.path().to_owned());
-    let Some((app, done)) = faults::start_with(state, Faults::default(), &[]).await else { return };
+    let Some((app, done)) = faults::start_with(state, Faults::default(), Options::default()).await else {
+        return;
+    };
     let sizes = std::env::var("ARCANA_CATALOGUE").unwrap_or_else(|_| "150,1500".to_owned());
     let (aws, mut measured, mut filled) = (app.aws(), Vec::new(), 0);
     for size in sizes.split(',').map(|size| size.parse::<u64>().unwrap()) {

@@ -26,7 +26,7 @@ use crate::app::{
 
 /// A directory, as somebody else would write it.
 #[derive(Default)]
-struct Directory {
+pub(crate) struct Directory {
     /// What it was told, in this order.
     told: Mutex<Vec<Told>>,
     /// How it answers from now on.
@@ -51,7 +51,7 @@ enum Mood {
 }
 
 impl Directory {
-    async fn start() -> (Arc<Self>, String) {
+    pub(crate) async fn start() -> (Arc<Self>, String) {
         let directory = Arc::new(Self::default());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}/accounts", listener.local_addr().unwrap());
@@ -65,7 +65,7 @@ impl Directory {
     }
 
     /// What it was told of an account, in this order.
-    fn told(&self, id: &str) -> Vec<Value> {
+    pub(crate) fn told(&self, id: &str) -> Vec<Value> {
         let path = format!("/accounts/{id}");
         let told = self.told.lock().unwrap();
         told.iter()

@@ -5,6 +5,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::app::{TestApp, skipped};
 use crate::gate::{Gate, Stop};
+use crate::repeats::Repeats;
 
 /// How often the cloud fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +28,28 @@ pub(crate) struct Faults {
     pub(crate) conflicts: u64,
     /// Of 100 writes that were made, how many get no reply.
     pub(crate) cuts: u64,
+    /// Of 100 entries of `PutEvents`, how many the bus refuses.
+    pub(crate) refusals: u64,
+    /// Whether messages of queues and records of streams are delivered five times, in any order.
+    pub(crate) repeats: bool,
+}
+
+/// A service that can be away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Service {
+    Bus,
+    Ses,
+}
+
+impl Service {
+    /// Which service a call is for, if it can be away.
+    fn of(operation: &str, path: &str) -> Option<Self> {
+        if operation == "PutEvents" {
+            Some(Self::Bus)
+        } else {
+            (path == "/v2/email/outbound-emails").then_some(Self::Ses)
+        }
+    }
 }
 
 /// What was done to the calls.
@@ -36,7 +60,12 @@ pub(crate) struct Done {
     pub(crate) gate: Gate,
     pub(crate) conflicts: AtomicU64,
     pub(crate) cuts: AtomicU64,
+    pub(crate) refusals: AtomicU64,
     calls: AtomicU64,
+    away: Mutex<Option<Service>>,
+    repeats: Repeats,
+    /// When SES refused a mail.
+    pub(crate) refused_mails: Mutex<Vec<Instant>>,
     /// What was read.
     reads: Mutex<Reads>,
 }
@@ -54,6 +83,16 @@ impl Done {
     /// What was read since it was asked for last.
     pub(crate) fn take_reads(&self) -> Reads {
         std::mem::take(&mut self.reads.lock().unwrap())
+    }
+
+    /// Has a service be away from now on, or none.
+    pub(crate) fn is_away(&self, service: impl Into<Option<Service>>) {
+        *self.away.lock().unwrap() = service.into();
+    }
+
+    /// Whether all that was delivered was delivered five times.
+    pub(crate) fn has_repeated_all(&self) -> bool {
+        self.repeats.is_over()
     }
 
     fn add_read(&self, answer: &[u8]) {
@@ -78,11 +117,16 @@ struct Proxy {
 ///
 /// Functions that are `held` are invoked by no stream.
 pub(crate) async fn start(faults: Faults, held: &[&str]) -> Option<(TestApp, Arc<Done>)> {
-    start_with(State::Memory, faults, held).await
+    let held = held.iter().map(ToString::to_string).collect();
+    start_with(State::Memory, faults, Options { held, ..Options::default() }).await
 }
 
-/// Like [`start`], over a cloud that keeps its state so.
-pub(crate) async fn start_with(state: State, faults: Faults, held: &[&str]) -> Option<(TestApp, Arc<Done>)> {
+/// Like [`start`], with these options, over a cloud that keeps its state so.
+pub(crate) async fn start_with(
+    state: State,
+    faults: Faults,
+    options: Options,
+) -> Option<(TestApp, Arc<Done>)> {
     for variable in ["ARCANA_API_URL", "AWS_ENDPOINT_URL"] {
         if std::env::var_os(variable).is_some() {
             skipped(&format!("it needs a cloud of its own, and {variable} is set"));
@@ -98,7 +142,11 @@ pub(crate) async fn start_with(state: State, faults: Faults, held: &[&str]) -> O
         gate: Gate::default(),
         conflicts: AtomicU64::default(),
         cuts: AtomicU64::default(),
+        refusals: AtomicU64::default(),
         calls: AtomicU64::default(),
+        away: Mutex::default(),
+        repeats: Repeats::default(),
+        refused_mails: Mutex::default(),
         reads: Mutex::default(),
     });
     let proxy = Proxy { client: reqwest::Client::new(), faults, done: Arc::clone(&done) };
@@ -106,8 +154,7 @@ pub(crate) async fn start_with(state: State, faults: Faults, held: &[&str]) -> O
     let listener = listen().await;
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, router).into_future());
-    let held = held.iter().map(ToString::to_string).collect();
-    let options = Options { aws_endpoint: Some(endpoint), held, ..Options::default() };
+    let options = Options { aws_endpoint: Some(endpoint), ..options };
     Some((TestApp::try_boot(options).await.unwrap(), done))
 }
 
@@ -127,6 +174,7 @@ async fn forward(
     let count = if writes { proxy.done.calls.fetch_add(1, Ordering::Relaxed) } else { 0 };
     let (parts, body) = request.into_parts();
     let mut body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let asked = body.clone();
     let reads = matches!(operation.as_str(), "GetItem" | "BatchGetItem" | "Query");
     if reads {
         let mut request: Value = serde_json::from_slice(&body).unwrap();
@@ -138,6 +186,11 @@ async fn forward(
         return Ok(conflict(&body));
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let service = Service::of(&operation, path);
+    if service.is_some() && service == *proxy.done.away.lock().unwrap() {
+        return Ok(away());
+    }
+    let refused = if service == Some(Service::Bus) { proxy.refused(&mut body) } else { Vec::new() };
     let stop = proxy.done.gate.meets(&operation, path, &body);
     if stop == Some(Stop::Before) {
         proxy.done.gate.wait().await;
@@ -145,12 +198,22 @@ async fn forward(
     let url = format!("{}{path}", proxy.done.cloud.endpoint());
     // The host is signed: it stays as it was.
     let mut headers = parts.headers;
-    if reads {
+    if reads || !refused.is_empty() {
         headers.remove(http::header::CONTENT_LENGTH);
     }
     let sent = proxy.client.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
     let (status, headers) = (sent.status(), sent.headers().clone());
-    let body = sent.bytes().await.unwrap();
+    let mut body = sent.bytes().await.unwrap();
+    if service == Some(Service::Ses) && !status.is_success() {
+        proxy.done.refused_mails.lock().unwrap().push(Instant::now());
+    }
+    let mut changed = !refused.is_empty();
+    if changed {
+        body = with_refusals(&body, &refused);
+    }
+    if proxy.faults.repeats && status.is_success() {
+        changed |= proxy.done.repeats.add(&operation, &asked, &mut body);
+    }
     if stop == Some(Stop::After) {
         proxy.done.gate.wait().await;
     }
@@ -166,7 +229,53 @@ async fn forward(
     }
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if changed {
+        response.headers_mut().remove(http::header::CONTENT_LENGTH);
+        // The checksum that DynamoDB answers.
+        response.headers_mut().remove("x-amz-crc32");
+    }
     Ok(response)
+}
+
+impl Proxy {
+    /// Takes out of a `PutEvents` call the entries that the bus refuses; answers their places.
+    fn refused(&self, body: &mut Bytes) -> Vec<usize> {
+        if self.faults.refusals == 0 {
+            return Vec::new();
+        }
+        let mut request: Value = serde_json::from_slice(body).unwrap();
+        let entries = std::mem::take(request["Entries"].as_array_mut().unwrap());
+        let is_refused =
+            |_: &Value| is_due(self.done.refusals.fetch_add(1, Ordering::Relaxed), self.faults.refusals);
+        let (refused, put): (Vec<_>, Vec<_>) =
+            entries.into_iter().enumerate().partition(|(_, entry)| is_refused(entry));
+        if put.is_empty() {
+            // The bus takes no call without an entry: so much of it is refused another time.
+            return Vec::new();
+        }
+        request["Entries"] = put.into_iter().map(|(_, entry)| entry).collect();
+        if !refused.is_empty() {
+            *body = request.to_string().into();
+        }
+        refused.into_iter().map(|(place, _)| place).collect()
+    }
+}
+
+/// What the bus answers where it has refused some entries.
+fn with_refusals(answer: &Bytes, refused: &[usize]) -> Bytes {
+    let mut answer: Value = serde_json::from_slice(answer).unwrap();
+    let entries = answer["Entries"].as_array_mut().unwrap();
+    for place in refused {
+        entries.insert(*place, json!({"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"}));
+    }
+    answer["FailedEntryCount"] = json!(refused.len());
+    answer.to_string().into()
+}
+
+/// What a service answers that is away.
+fn away() -> Response {
+    let body = Body::from("{\"__type\":\"ServiceUnavailable\",\"message\":\"away\"}");
+    Response::builder().status(503).header("content-type", "application/json").body(body).unwrap()
 }
 
 /// What DynamoDB answers a transaction that meets another.

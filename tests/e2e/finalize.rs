@@ -328,7 +328,7 @@ async fn a_kill_while_files_expire_is_finished_by_the_next_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_files_of_one_user_expire_in_one_run_and_go_with_their_user_though_transactions_meet() {
-    let faults = Faults { conflicts: 20, cuts: 5 };
+    let faults = Faults { conflicts: 20, cuts: 5, ..Faults::default() };
     let Some((app, _)) = faults::start(faults, &["files-finalize", "files-expire"]).await else { return };
     let mut drive = Drive::on(app).await;
     let create = async |count: usize| {

@@ -239,7 +239,10 @@ fn shop_seconds() -> u64 {
 /// A database that loses replies: whoever repeats what was answered 503 gets one product for each key.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_replies_make_no_product_twice() {
-    let Some((app, done)) = faults::start(Faults { conflicts: 20, cuts: 20 }, &[]).await else { return };
+    let Some((app, done)) = faults::start(Faults { conflicts: 20, cuts: 20, ..Faults::default() }, &[]).await
+    else {
+        return;
+    };
     let shop = Catalogue::of(app).await;
     let make = async |number: usize| {
         let (key, body) = (new_key(), json!({"name": format!("Lamp {number}"), "price": 1}));

@@ -258,7 +258,10 @@ async fn one_of_many_changes_of_one_version_is_made() {
 /// Every combination of filters counts what it lists, through all that moves a product from one to another.
 #[tokio::test(flavor = "multi_thread")]
 async fn totals_are_exact_for_every_filter() {
-    let Some((app, done)) = faults::start(Faults { conflicts: 20, cuts: 5 }, &[]).await else { return };
+    let Some((app, done)) = faults::start(Faults { conflicts: 20, cuts: 5, ..Faults::default() }, &[]).await
+    else {
+        return;
+    };
     let shop = Catalogue::of(app).await;
     let statuses = ["DRAFT", "ACTIVE", "INACTIVE", "ARCHIVED"];
     let categories = [None, Some("Books"), Some("Food#1 & drink")];

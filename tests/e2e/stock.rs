@@ -117,7 +117,11 @@ async fn ten_thousand_orders_of_six_thousand_leave_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_order_is_lost_or_doubled_when_replies_are_cut_and_transactions_meet() {
-    let Some((app, done)) = faults::start(Faults { conflicts: 30, cuts: 5 }, &READERS).await else { return };
+    let Some((app, done)) =
+        faults::start(Faults { conflicts: 30, cuts: 5, ..Faults::default() }, &READERS).await
+    else {
+        return;
+    };
     sell_out(&Catalogue::of(app).await, 6_000, 10_000).await;
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     assert!(count(&done.conflicts) > 3_000 && count(&done.cuts) > 500, "the faults were made");

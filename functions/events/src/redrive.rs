@@ -19,21 +19,26 @@ use crate::relay::Relay;
 pub static FUNCTION: Function = Function::event::<Redrive>("events-redrive");
 
 /// How long it goes on: another invocation takes what is left.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(12);
+/// How long the records of one object may take.
+const PATIENCE_EACH: Duration = Duration::from_secs(10);
 /// Messages and records that are taken at once.
 const AT_ONCE: i32 = 10;
 /// Where Lambda puts what it gave up
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>).
 const PREFIX: &str = "aws/lambda/";
 
-/// Nothing: it takes all that there is.
+/// Where to go on.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub struct From {
+    /// The `next` that was answered before; nothing to begin with.
+    #[serde(default)]
+    after: Option<String>,
+}
 
 /// What it did.
-#[derive(Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Serialize)]
 pub struct Done {
     /// Events that are on the bus again.
     events: usize,
@@ -41,8 +46,8 @@ pub struct Done {
     records: usize,
     /// What stays where it is: messages that are no event, records that are not the relay's or that fail again.
     left: usize,
-    /// Whether there may be more: then it is to be invoked again.
-    more: bool,
+    /// What to go on after; nothing where all was looked at.
+    next: Option<String>,
 }
 
 /// What that needs.
@@ -83,7 +88,7 @@ struct RequestContext {
 }
 
 impl Operation for Redrive {
-    type Input = Nothing;
+    type Input = From;
     type Output = Done;
 
     fn init(init: &mut Init) -> Self {
@@ -97,36 +102,42 @@ impl Operation for Redrive {
         }
     }
 
-    async fn run(&self, _: Nothing) -> Result<Done> {
-        let (started, mut done) = (Instant::now(), Done::default());
-        self.put_back_events(started, &mut done).await?;
-        self.relay_records(started, &mut done).await?;
+    async fn run(&self, From { after }: From) -> Result<Done> {
+        let (started, mut done) =
+            (Instant::now(), Done { next: Some(after.unwrap_or_default()), ..Done::default() });
+        let all =
+            self.put_back_events(started, &mut done).await? && self.relay_records(started, &mut done).await?;
+        if all {
+            done.next = None;
+        }
         tracing::info!(events = done.events, records = done.records, left = done.left, "redriven");
         Ok(done)
     }
 }
 
 impl Redrive {
-    /// Puts the events of the dead-letter queue on the bus. One that is left is hidden for the queue's visibility timeout, so that
-    /// none is taken twice.
-    async fn put_back_events(&self, started: Instant, done: &mut Done) -> Result<()> {
+    /// Puts the events of the dead-letter queue on the bus; false where time is over before. One that is left is hidden for the
+    /// queue's visibility timeout, so that none is taken twice.
+    async fn put_back_events(&self, started: Instant, done: &mut Done) -> Result<bool> {
         loop {
             let receive =
                 self.sqs.receive_message().queue_url(&self.undelivered).max_number_of_messages(AT_ONCE);
             let messages = receive.wait_time_seconds(1).send().await?.messages.unwrap_or_default();
             if messages.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             for message in messages {
-                if self.put_back(&message).await? {
-                    done.events += 1;
-                } else {
-                    done.left += 1;
+                if started.elapsed() > PATIENCE {
+                    return Ok(false);
                 }
-            }
-            if started.elapsed() > PATIENCE {
-                done.more = true;
-                return Ok(());
+                match self.put_back(&message).await {
+                    Ok(true) => done.events += 1,
+                    Ok(false) => done.left += 1,
+                    Err(error) => {
+                        tracing::warn!(cause = error.cause(), "an event is not back on the bus");
+                        done.left += 1;
+                    }
+                }
             }
         }
     }
@@ -143,26 +154,25 @@ impl Redrive {
         Ok(true)
     }
 
-    /// Relays the records that were given up, the oldest invocation's not before the others: order holds within one item only,
-    /// and its events are what they would have been.
-    async fn relay_records(&self, started: Instant, done: &mut Done) -> Result<()> {
-        let mut start = None;
+    /// Relays the records that were given up, in no particular order; false where time is over before.
+    async fn relay_records(&self, started: Instant, done: &mut Done) -> Result<bool> {
         loop {
             let list = self.s3.list_objects_v2().bucket(&self.failures).prefix(PREFIX).max_keys(AT_ONCE);
-            let page = list.set_start_after(start).send().await?;
-            for key in page.contents().iter().filter_map(|object| object.key()) {
+            let after = done.next.clone().filter(|after| !after.is_empty());
+            let page = list.set_start_after(after).send().await?;
+            for object in page.contents() {
+                if started.elapsed() > PATIENCE {
+                    return Ok(false);
+                }
+                let key = object.key().unwrap_or_default();
                 match self.relay_object(key).await? {
                     Some(records) => done.records += records,
                     None => done.left += 1,
                 }
+                done.next = Some(key.to_owned());
             }
-            start = page.contents().last().and_then(|object| object.key.clone());
             if page.is_truncated() != Some(true) {
-                return Ok(());
-            }
-            if started.elapsed() > PATIENCE {
-                done.more = true;
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -176,9 +186,16 @@ impl Redrive {
             return Ok(None);
         }
         let Ok(changes) = stream::changes(&given_up.payload) else { return Ok(None) };
-        if let Err((_, error)) = self.relay.read(&changes).await {
-            tracing::warn!(key, cause = error.cause(), "not relayed again");
-            return Ok(None);
+        match tokio::time::timeout(PATIENCE_EACH, self.relay.read(&changes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err((_, error))) => {
+                tracing::warn!(key, cause = error.cause(), "not relayed");
+                return Ok(None);
+            }
+            Err(_) => {
+                tracing::warn!(key, "not relayed in time");
+                return Ok(None);
+            }
         }
         self.s3.delete_object().bucket(&self.failures).key(key).send().await?;
         Ok(Some(changes.len()))

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use shared::clock::Clock;
-use shared::directory::{Due, Outdated, QUEUED_SECONDS};
+use shared::directory::{Due, QUEUED_SECONDS, Untold};
 use shared::function::Task;
 use shared::job::{SyncJob, Syncs};
 use shared::time::Timestamp;
@@ -23,14 +24,14 @@ const AT_ONCE: usize = 10;
 
 /// What finding these accounts needs.
 pub struct SyncPendingUsers {
-    outdated: Outdated,
+    untold: Untold,
     syncs: Syncs,
     clock: Clock,
 }
 
 impl Task for SyncPendingUsers {
     fn init(init: &mut Init) -> Self {
-        Self { outdated: Outdated::init(init), syncs: Syncs::init(init), clock: init.clock() }
+        Self { untold: Untold::init(init), syncs: Syncs::init(init), clock: init.clock() }
     }
 
     async fn run(&self, _: Timestamp) -> Result<()> {
@@ -49,20 +50,28 @@ impl SyncPendingUsers {
         now: Timestamp,
         start: Option<Item>,
     ) -> Result<(usize, Option<Item>)> {
-        let (due, next) = self.outdated.due(shard, now, start).await?;
+        let (due, next) = self.untold.due(shard, now, start).await?;
         // Claimed first: one whose job is lost is due again, and none is queued twice.
-        let jobs: Vec<Option<SyncJob>> =
-            stream::iter(due).map(|due| self.claim(due)).buffer_unordered(AT_ONCE).try_collect().await?;
-        let jobs: Vec<SyncJob> = jobs.into_iter().flatten().collect();
-        for jobs in jobs.chunks(Syncs::AT_ONCE) {
-            self.syncs.send(jobs).await?;
-        }
+        let jobs: Vec<SyncJob> = stream::iter(due)
+            .map(|due| self.claim(due))
+            .buffer_unordered(AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+        // All of them, before a failure is told of: what was claimed is claimed.
+        let sent = join_all(jobs.chunks(Syncs::AT_ONCE).map(|jobs| self.syncs.send(jobs))).await;
+        sent.into_iter().collect::<Result<()>>()?;
         Ok((jobs.len(), next))
     }
 
-    async fn claim(&self, Due { id, due, change }: Due) -> Result<Option<SyncJob>> {
+    async fn claim(&self, Due { id, due, change }: Due) -> Option<SyncJob> {
         let until = self.clock.now().plus_seconds(QUEUED_SECONDS);
-        let claimed = self.outdated.claim(id, due, until).await?;
-        Ok(claimed.then(|| SyncJob::new(id, until, change.correlation_id)))
+        match self.untold.claim(id, due, until).await {
+            Ok(claimed) => claimed.map(|_| SyncJob::new(id, until, change.correlation_id)),
+            Err(error) => {
+                tracing::warn!(user_id = %id, cause = error.cause(), "not queued: it is due at the next run");
+                None
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `user-sync-worker`: tells the external directory of each account of the `user-sync` queue.
 
 use shared::clock::Clock;
-use shared::directory::{Outdated, TELLING_SECONDS};
+use shared::directory::{TELLING_SECONDS, Untold};
 use shared::event::Provenance;
 use shared::function::{Consumer, Delivery};
 use shared::job::{Sync, SyncJob};
@@ -16,7 +16,7 @@ pub static FUNCTION: Function = Function::queue::<UserSyncWorker>("user-sync-wor
 
 /// What telling the directory needs.
 pub struct UserSyncWorker {
-    outdated: Outdated,
+    untold: Untold,
     endpoint: Endpoint,
     clock: Clock,
 }
@@ -25,7 +25,7 @@ impl Consumer for UserSyncWorker {
     type Message = SyncJob;
 
     fn init(init: &mut Init) -> Self {
-        Self { outdated: Outdated::init(init), endpoint: Endpoint::init(init), clock: init.clock() }
+        Self { untold: Untold::init(init), endpoint: Endpoint::init(init), clock: init.clock() }
     }
 
     /// A failure of the directory is no failure of the job: the account is due again, later each time. So it is where this
@@ -33,11 +33,10 @@ impl Consumer for UserSyncWorker {
     async fn consume(&self, job: SyncJob, _: &Delivery) -> Result<()> {
         let Sync::UserSync { user_id, due } = job.sync;
         let until = self.clock.now().plus_seconds(TELLING_SECONDS);
-        if !self.outdated.claim(user_id, due, until).await? {
-            tracing::info!(id = %job.id, "dropped: another job tells it, or has");
+        let Some(user) = self.untold.claim(user_id, due, until).await? else {
+            tracing::info!(id = %job.id, %user_id, "not due as it was queued: told, or told by another job");
             return Ok(());
-        }
-        let Some(user) = self.outdated.get(user_id).await? else { return Ok(()) };
+        };
         let told = self.endpoint.tell(&user, self.clock.now(), &job.correlation_id).await;
         let change = |reason| Provenance::of_function("user-sync-worker", reason, &job.correlation_id);
         let now = self.clock.now();
@@ -50,7 +49,7 @@ impl Consumer for UserSyncWorker {
                 next
             }
         };
-        if !self.outdated.replace(&user, &next).await? {
+        if !self.untold.replace(&user, until, &next).await? {
             tracing::info!(id = %job.id, %user_id, "changed meanwhile: it is due again");
         }
         Ok(())

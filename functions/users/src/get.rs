@@ -31,6 +31,6 @@ impl Endpoint for Get {
 
     async fn handle(&self, _: Admin, request: &Request) -> Result<Response> {
         let user = self.users.get(request.user_id()?).await?.ok_or(Error::NotFound("User"))?;
-        Response::tagged(request, user.version, &Shown::of(&user))
+        Shown::answer(request, &user)
     }
 }

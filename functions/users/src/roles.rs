@@ -40,6 +40,6 @@ impl Endpoint for SetRoles {
     async fn handle(&self, admin: Admin, request: &Request) -> Result<Response> {
         let Wanted { roles: Roles(roles) } = request.json()?;
         let user = self.0.change(&admin, request, "set-roles", |user| user.roles.clone_from(&roles)).await?;
-        Response::tagged(request, user.version, &Shown::of(&user))
+        Shown::answer(request, &user)
     }
 }

@@ -40,6 +40,6 @@ impl Endpoint for SetStatus {
     async fn handle(&self, admin: Admin, request: &Request) -> Result<Response> {
         let Wanted { status } = request.json()?;
         let user = self.0.change(&admin, request, "set-status", |user| user.status = status).await?;
-        Response::tagged(request, user.version, &Shown::of(&user))
+        Shown::answer(request, &user)
     }
 }

@@ -49,7 +49,7 @@ fn user(old: Option<&User>, new: &User) -> Vec<Event> {
     let facts = match old {
         None => vec![Fact::UserRegistered { user_id, email: new.email.clone(), name: new.name.clone() }],
         Some(old) if new.deleted_at.is_some() => {
-            // A deleted account is only written to remove it.
+            // A deleted account is only written to tell the directory, and to remove it.
             let deleted = old.deleted_at.is_none().then_some(Fact::UserDeleted { user_id });
             deleted.into_iter().collect()
         }
