@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,19 +16,18 @@ use local::Options;
 use local_aws::{Clock, Cloud, State};
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio::sync::MutexGuard;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::app::{TestApp, skipped};
 use crate::gate::Stop;
 
 /// The proxy, and what it did.
 pub(crate) struct Killer {
-    /// Processes are found by their function alone: one such proxy at a time.
     _alone: MutexGuard<'static, ()>,
     /// The cloud itself.
     pub(crate) cloud: Cloud,
     client: reqwest::Client,
-    state: Mutex<Doings>,
+    state: std::sync::Mutex<Doings>,
 }
 
 #[derive(Default)]
@@ -62,6 +61,9 @@ impl Connected<IncomingStream<'_, TcpListener>> for Peer {
     }
 }
 
+/// Processes are found by their function alone: one such proxy at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 /// A bundle of built binaries behind such a proxy; `None` where there are none.
 pub(crate) async fn start(
     parameters: BTreeMap<String, String>,
@@ -71,13 +73,16 @@ pub(crate) async fn start(
         skipped("ARCANA_BUNDLE names no directory of built binaries");
         return None;
     };
-    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let alone = ALONE.lock().await;
     let listen = async || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let cloud = Cloud::start(listen().await, &State::Memory, Clock::default()).await.unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let killer =
-        Arc::new(Killer { _alone: alone, cloud, client: reqwest::Client::new(), state: Mutex::default() });
+    let killer = Arc::new(Killer {
+        _alone: alone,
+        cloud,
+        client: reqwest::Client::new(),
+        state: std::sync::Mutex::default(),
+    });
     let router = Router::new().fallback(forward).with_state(Arc::clone(&killer));
     let listener = listen().await;
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -131,12 +136,6 @@ impl Killer {
     /// Kills `share` of 100 calls of any of these functions, until there were so many.
     pub(crate) fn kill_some(&self, functions: &[&'static str], share: u64, left: usize) {
         self.state.lock().unwrap().plan = Plan::Random { functions: functions.to_vec(), share, left };
-    }
-
-    /// Kills nobody any more; says whether there was still somebody to kill.
-    pub(crate) fn spare(&self) -> bool {
-        let plan = std::mem::take(&mut self.state.lock().unwrap().plan);
-        !matches!(plan, Plan::Nobody)
     }
 
     /// Whether all have been killed that were to be.

@@ -189,6 +189,16 @@ async fn hold_gone(killer: &Killer, expected: &Expected) {
     }
 }
 
+/// Waits until a function makes no call any more; answers how many it made.
+async fn quiet(killer: &Killer, function: &str) -> usize {
+    let look = async || {
+        let before = killer.calls(function);
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        (killer.calls(function) == before).then_some(before)
+    };
+    eventually("an end of its calls", PATIENCE, look).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_work_once() {
     let Some((world, killer, mut expected)) = World::begin().await else { return };
@@ -196,15 +206,14 @@ async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_wor
     let mut points = 0;
     for (function, act) in FUNCTIONS {
         // How many calls there are, of a process that is new.
+        quiet(&killer, function).await;
         retire(function).await;
         killer.count_anew();
         expected.add(act(&world).await);
-        let quiet = async || {
-            let before = killer.calls(function);
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            (before > 0 && killer.calls(function) == before).then_some(before)
-        };
-        let calls = eventually("an end of its calls", PATIENCE, quiet).await;
+        let calls = eventually("calls", PATIENCE, async || {
+            Some(quiet(&killer, function).await).filter(|calls| *calls > 0)
+        })
+        .await;
         for (passing, stop) in (0..calls).flat_map(|passing| Stop::BOTH.map(|stop| (passing, stop))) {
             retire(function).await;
             killer.kill_at(function, passing, stop);

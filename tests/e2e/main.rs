@@ -37,6 +37,7 @@ mod prices;
 mod privacy;
 mod products;
 mod races;
+mod registrations;
 mod repeats;
 mod rotation;
 mod search;
