@@ -39,6 +39,12 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// The moment as a person reads it, to the minute: `21 September 2026, 14:13 UTC`.
+    pub fn for_people(self) -> String {
+        let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        moment.strftime("%-d %B %Y, %H:%M UTC").to_string()
+    }
+
     /// The moment `ms` milliseconds later.
     #[must_use]
     pub fn plus_ms(self, ms: i64) -> Self {
@@ -95,6 +101,11 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-09-21T14:13:20.120Z");
         let json = serde_json::to_string(&moment).unwrap();
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), moment);
+    }
+
+    #[test]
+    fn a_person_reads_a_moment_to_the_minute() {
+        assert_eq!(Timestamp::from_ms(1_790_000_000_120).for_people(), "21 September 2026, 14:13 UTC");
     }
 
     #[test]

@@ -174,6 +174,13 @@ async fn forward(
     let count = if writes { proxy.done.calls.fetch_add(1, Ordering::Relaxed) } else { 0 };
     let (parts, body) = request.into_parts();
     let mut body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let length = body.len();
+    if proxy.faults.repeats && operation == "ReceiveMessage" {
+        // What is to come once more does not wait for what is new.
+        let mut request: Value = serde_json::from_slice(&body).unwrap();
+        request["WaitTimeSeconds"] = json!(1);
+        body = request.to_string().into();
+    }
     let asked = body.clone();
     let reads = matches!(operation.as_str(), "GetItem" | "BatchGetItem" | "Query");
     if reads {
@@ -198,7 +205,7 @@ async fn forward(
     let url = format!("{}{path}", proxy.done.cloud.endpoint());
     // The host is signed: it stays as it was.
     let mut headers = parts.headers;
-    if reads || !refused.is_empty() {
+    if body.len() != length {
         headers.remove(http::header::CONTENT_LENGTH);
     }
     let sent = proxy.client.request(parts.method, url).headers(headers).body(body).send().await.unwrap();

@@ -74,15 +74,6 @@ impl World {
     /// A user goes, who leaves two sessions and a file.
     async fn end_a_life(&self) -> Expected {
         let mut life = Life::begin(&self.app).await;
-        // Whoever is gone before is not greeted.
-        let greeted = async || {
-            let id = AttributeValue::S(life.account.id.clone());
-            let tokens = self.aws().dynamodb().query().table_name("OneTimeTokensTable");
-            let tokens =
-                tokens.key_condition_expression("userId = :id").expression_attribute_values(":id", id);
-            (tokens.send().await.unwrap().count() > 0).then_some(())
-        };
-        eventually("a greeting", PATIENCE, greeted).await;
         let token = life.login().await.access;
         let body = json!({"filename": "notes.pdf", "size": 9});
         assert_eq!(self.app.do_as(&token, Method::POST, "/api/v1/files", &body).await.status, 201);

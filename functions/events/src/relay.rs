@@ -79,35 +79,45 @@ impl Relay {
         table.events(change)
     }
 
-    /// Puts a batch, and again for as long as the bus asks for patience: an outage of minutes must not use
-    /// up the tries that Lambda gives a record.
+    /// Puts a batch, and what the bus has refused of it again for as long as it asks for patience: an outage of minutes must not
+    /// use up the tries that Lambda gives a record. What is still refused then fails from its first change on.
     async fn put_patiently<'a>(&self, batch: &[(&'a Change, Event)]) -> Result<(), (&'a Change, Error)> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
+        let mut left: Vec<_> = batch.iter().collect();
         loop {
-            match self.put(batch).await {
-                Err((_, Error::Unavailable(_) | Error::NoReply(_))) if started.elapsed() < PATIENCE => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+            let error = match self.put(&left).await {
+                Ok(refused) => {
+                    left = refused.iter().map(|(place, _)| left[*place]).collect();
+                    let Some((_, error)) = refused.into_iter().next() else { return Ok(()) };
+                    error
                 }
-                ended => return ended,
+                Err(error) => error,
+            };
+            let passes = matches!(error, Error::Unavailable(_) | Error::NoReply(_));
+            if !passes || started.elapsed() > PATIENCE {
+                return left.first().map_or(Ok(()), |(change, _)| Err((*change, error)));
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Puts at most [`ENTRIES`] events on the bus; the first that was refused fails its change.
-    async fn put<'a>(&self, batch: &[(&'a Change, Event)]) -> Result<(), (&'a Change, Error)> {
-        let Some((first, _)) = batch.first() else { return Ok(()) };
-        let entries = batch.iter().map(|(change, event)| self.entry(event).map_err(|error| (*change, error)));
-        let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        let put = self.eventbridge.put_events().set_entries(Some(entries)).send().await;
-        let answer = put.map_err(|error| (*first, error.into()))?;
-        for ((change, event), entry) in batch.iter().zip(answer.entries()) {
-            refused(entry).map_err(|error| (*change, error))?;
+    /// Puts at most [`ENTRIES`] events on the bus; answers the places of those that it refused.
+    async fn put(&self, batch: &[&(&Change, Event)]) -> Result<Vec<(usize, Error)>> {
+        let entries = batch.iter().map(|(_, event)| self.entry(event)).collect::<Result<Vec<_>>>()?;
+        let answer = self.eventbridge.put_events().set_entries(Some(entries)).send().await?;
+        let mut refusals = Vec::new();
+        for (place, ((_, event), entry)) in batch.iter().zip(answer.entries()).enumerate() {
             let (id, correlation_id) = (event.id, &event.correlation_id);
-            tracing::info!(eventId = %id, correlationId = correlation_id, event = event.fact.kind(), "relayed");
+            match refused(entry) {
+                Ok(()) => {
+                    tracing::info!(eventId = %id, correlationId = correlation_id, event = event.fact.kind(), "relayed");
+                }
+                Err(error) => refusals.push((place, error)),
+            }
         }
-        Ok(())
+        Ok(refusals)
     }
 
     /// Puts one entry on the bus.

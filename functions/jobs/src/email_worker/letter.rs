@@ -73,7 +73,7 @@ impl Letter {
                  session was ended."
             }
         };
-        let at = at.to_string();
+        let at = at.for_people();
         let html = SecurityAlertHtml { name, what, at: &at };
         let text = SecurityAlertText { name, what, at: &at };
         Self::render("Security alert for your Arcana account", &html, &text)
