@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_eventbridge::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_eventbridge::types::{ReplayDestination, ReplayState};
+use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use serde_json::json;
 use shared::aws::Aws;
@@ -30,6 +31,15 @@ pub struct DeadLetters {
     aws: Aws,
 }
 
+/// What became of what was in a queue.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Redriven {
+    /// What is on its way again.
+    pub back: i64,
+    /// What stays where it is.
+    pub left: i64,
+}
+
 /// A message of one, for people.
 struct Shown<'a>(&'a Message);
 
@@ -40,13 +50,16 @@ impl DeadLetters {
     }
 
     /// Each dead-letter queue and how many messages are in it.
-    pub async fn list(&self) -> Result<Vec<(String, String)>, Error> {
+    pub async fn list(&self) -> Result<Vec<(String, i64)>, Error> {
         let sqs = self.aws.sqs();
         let urls = sqs.list_queues().send().await.map_err(told)?.queue_urls.unwrap_or_default();
         let mut queues = Vec::new();
         for url in urls.iter().filter(|url| url.ends_with(SUFFIX)) {
             let name = url.rsplit('/').next().unwrap_or_default().to_owned();
-            queues.push((name, self.attribute(url, QueueAttributeName::ApproximateNumberOfMessages).await?));
+            // One that was looked at a moment ago is out of sight and there all the same.
+            let visible = self.number(url, QueueAttributeName::ApproximateNumberOfMessages).await?;
+            let hidden = self.number(url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+            queues.push((name, visible + hidden));
         }
         Ok(queues)
     }
@@ -62,8 +75,8 @@ impl DeadLetters {
     }
 
     /// Puts what is in a queue back to where it came from: to the queue that it is the dead-letter queue of, or on the bus whose
-    /// rules could not deliver it, and then with it what the streams have left: the bundle whose API is at `port` does. Answers how many messages these were.
-    pub async fn redrive(&self, queue: &str, port: u16) -> Result<i64, Error> {
+    /// rules could not deliver it, and then with it what the streams have left: the bundle whose API is at `port` does. Answers what became of them.
+    pub async fn redrive(&self, queue: &str, port: u16) -> Result<Redriven, Error> {
         let (sqs, url) = (self.aws.sqs(), self.url(queue).await?);
         let sources = sqs.list_dead_letter_source_queues().queue_url(&url).send().await.map_err(told)?;
         let Some(source) = sources.queue_urls().first() else {
@@ -82,7 +95,9 @@ impl DeadLetters {
             let tasks = sqs.list_message_move_tasks().source_arn(&from).send().await.map_err(told)?;
             let task = tasks.results().first().ok_or("the move is not there")?;
             match task.status() {
-                Some("COMPLETED") => return Ok(task.approximate_number_of_messages_moved()),
+                Some("COMPLETED") => {
+                    return Ok(Redriven { back: task.approximate_number_of_messages_moved(), left: 0 });
+                }
                 Some("RUNNING") if started.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
                 other => return Err(format!("the move ended as {other:?}").into()),
             }
@@ -115,12 +130,21 @@ impl DeadLetters {
     }
 
     async fn url(&self, queue: &str) -> Result<String, Error> {
-        let found = self.aws.sqs().get_queue_url().queue_name(queue).send().await.map_err(told)?;
-        found.queue_url.ok_or_else(|| format!("there is no queue {queue}").into())
+        match self.aws.sqs().get_queue_url().queue_name(queue).send().await {
+            Ok(found) => found.queue_url.ok_or_else(|| format!("there is no queue {queue}").into()),
+            Err(error) if error.as_service_error().is_some_and(GetQueueUrlError::is_queue_does_not_exist) => {
+                Err(format!("there is no queue {queue}").into())
+            }
+            Err(error) => Err(told(error)),
+        }
     }
 
     async fn arn(&self, url: &str) -> Result<String, Error> {
         self.attribute(url, QueueAttributeName::QueueArn).await
+    }
+
+    async fn number(&self, url: &str, name: QueueAttributeName) -> Result<i64, Error> {
+        Ok(self.attribute(url, name).await?.parse()?)
     }
 
     async fn attribute(&self, url: &str, name: QueueAttributeName) -> Result<String, Error> {
@@ -131,14 +155,16 @@ impl DeadLetters {
 }
 
 /// Has the stack bring on their way the events that no rule could deliver and the records that could not be relayed.
-async fn redeliver(port: u16) -> Result<i64, Error> {
+async fn redeliver(port: u16) -> Result<Redriven, Error> {
     let started = Instant::now();
-    let (mut count, mut from) = (0, json!({}));
+    let (mut redriven, mut from) = (Redriven::default(), json!({}));
     loop {
         let done = running::invoke(port, "events-redrive", &from).await?;
-        count += done["events"].as_i64().unwrap_or(0) + done["records"].as_i64().unwrap_or(0);
+        let number = |name: &str| done[name].as_i64().unwrap_or(0);
+        redriven.back += number("events") + number("records");
+        redriven.left += number("left");
         if done["next"].is_null() || started.elapsed() > PATIENCE {
-            return Ok(count);
+            return Ok(redriven);
         }
         from = json!({"after": done["next"]});
     }

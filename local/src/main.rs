@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::dead_letters::DeadLetters;
+use local::dead_letters::{DeadLetters, Redriven};
 use local::gateway::REQUESTS;
 use local::template::Template;
 use local::{Bundle, Options};
@@ -137,7 +137,7 @@ async fn main() -> ExitCode {
         Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
         Some(Command::Seed { count, aws_port }) => local::seed::run(aws_port, count).await,
         Some(Command::Dlq { what, port, aws_port }) => dlq(&DeadLetters::at(aws_port), what, port).await,
-        Some(Command::Replay { from, to, aws_port }) => DeadLetters::at(aws_port).replay(&from, &to).await,
+        Some(Command::Replay { from, to, aws_port }) => replay(&DeadLetters::at(aws_port), &from, &to).await,
         None => serve(arguments).await,
     };
     match ended {
@@ -155,6 +155,12 @@ async fn grant_role(email: &str, role: &str, port: u16) -> Result<(), Box<dyn st
     Ok(())
 }
 
+async fn replay(letters: &DeadLetters, from: &str, to: &str) -> Result<(), Box<dyn std::error::Error>> {
+    letters.replay(from, to).await?;
+    println!("what went over the bus from {from} to {to} was told again");
+    Ok(())
+}
+
 async fn dlq(letters: &DeadLetters, what: Dlq, port: u16) -> Result<(), Box<dyn std::error::Error>> {
     match what {
         Dlq::List => {
@@ -167,7 +173,16 @@ async fn dlq(letters: &DeadLetters, what: Dlq, port: u16) -> Result<(), Box<dyn 
                 println!("{message}");
             }
         }
-        Dlq::Redrive { queue } => println!("{} messages put back", letters.redrive(&queue, port).await?),
+        Dlq::Redrive { queue } => {
+            let Redriven { back, left } = letters.redrive(&queue, port).await?;
+            println!("{back} put back");
+            if left > 0 {
+                return Err(format!(
+                    "{left} cannot be put back and stay: look with `dlq show`, and at the log"
+                )
+                .into());
+            }
+        }
     }
     Ok(())
 }

@@ -24,7 +24,9 @@ pub(crate) async fn invoke(
         )
     })?;
     let status = response.status();
-    let answer: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
+    let body = response.into_body().collect().await?.to_bytes();
+    let answer: Value = serde_json::from_slice(&body)
+        .map_err(|_| format!("what answers at 127.0.0.1:{port} is no API of a bundle: name its --port"))?;
     if status == StatusCode::OK {
         Ok(answer)
     } else {

@@ -81,6 +81,11 @@ impl Directory {
         Self { is_there }
     }
 
+    /// Whether there is one.
+    pub fn is_there(self) -> bool {
+        self.is_there
+    }
+
     /// Notes in an account that is about to be stored, in place of `read` if it is not new, that the directory has to be
     /// told of it, unless it knows all that. Where there is no directory it has nothing to be told.
     pub fn note(self, read: Option<&User>, next: &mut User) {
@@ -93,12 +98,11 @@ impl Directory {
 }
 
 impl User {
-    /// Has the directory told of it; only later where it may be told just now, for it must not be told twice at once.
+    /// Has the directory told of it; only later where a job or a worker has claimed it, for it must not be told twice at once.
     fn outdate(&mut self) {
-        let now = self.updated_at;
-        let due = self.sync_due.map_or(now, |due| due.min(now.plus_seconds(QUEUED_SECONDS)));
+        let claimed = self.sync_due.filter(|_| self.sync_status == SyncStatus::Pending);
+        self.sync_due = claimed.or(Some(self.updated_at));
         self.sync_status = SyncStatus::Pending;
-        self.sync_due = Some(due);
         self.sync_shard = Some(listing::shard(self.id.as_bytes()));
         // It stays until the directory knows.
         self.ttl = None;
@@ -188,7 +192,7 @@ impl Untold {
         Ok((due, page.last_evaluated_key))
     }
 
-    /// Moves the time from which on an account is due from `due` to `until`, and answers the account as it is then; nothing where
+    /// Moves the time from which on an account is due from `due` to `until`, for a job or a worker, and answers the account as it is then; nothing where
     /// it is due at another time. The account's version stays: nobody is shown that time.
     pub async fn claim(&self, id: UserId, due: Timestamp, until: Timestamp) -> Result<Option<User>> {
         let update = self
@@ -196,8 +200,9 @@ impl Untold {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(Users::key(id)))
-            .update_expression("SET syncDue = :until")
+            .update_expression("SET syncDue = :until, syncStatus = :pending")
             .condition_expression("syncDue = :due")
+            .expression_attribute_values(":pending", AttributeValue::S("PENDING".to_owned()))
             .expression_attribute_values(":due", AttributeValue::S(due.to_string()))
             .expression_attribute_values(":until", AttributeValue::S(until.to_string()))
             .return_values(ReturnValue::AllNew)
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_while_the_directory_is_told_waits_for_that_and_one_after_a_failure_not_for_a_day() {
+    fn a_change_while_the_directory_is_told_waits_for_that_and_one_after_a_failure_for_nothing() {
         let mut user = a_user();
         ON.note(None, &mut user);
         user.sync_due = Some(at(TELLING_SECONDS));
@@ -336,11 +341,11 @@ mod tests {
         next.name = "Ada King".into();
         ON.note(Some(&user), &mut next);
         assert_eq!(next.sync_due, Some(at(TELLING_SECONDS)));
-        user.sync_due = Some(at(LONGEST_WAIT_SECONDS));
-        let mut next = user.next(at(1), change());
+        let failed = user.not_told(at(0), change());
+        let mut next = failed.next(at(1), change());
         next.name = "Ada King".into();
-        ON.note(Some(&user), &mut next);
-        assert_eq!(next.sync_due, Some(at(1 + QUEUED_SECONDS)));
+        ON.note(Some(&failed), &mut next);
+        assert_eq!((next.sync_status, next.sync_due), (SyncStatus::Pending, Some(at(1))));
     }
 
     #[test]

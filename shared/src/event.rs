@@ -1,11 +1,12 @@
 //! Domain events: facts about committed changes, as they travel over the bus.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use uuid::Uuid;
 
 use crate::email::Email;
 use crate::function::{Label, Message};
 use crate::id::{FileId, ProductId, SessionId, UserId, derived};
+use crate::request::is_correlation_id;
 use crate::time::Timestamp;
 use crate::users::{Role, Status};
 use crate::{Error, Result};
@@ -265,7 +266,14 @@ pub struct Event {
     /// The version of the envelope and its data.
     pub version: u32,
     /// The correlation id of the request that caused the change.
+    #[serde(deserialize_with = "correlation_id")]
     pub correlation_id: String,
+}
+
+/// Reads a correlation id from a message: it goes into headers and logs.
+pub(crate) fn correlation_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    if is_correlation_id(&id) { Ok(id) } else { Err(de::Error::custom("no correlation id")) }
 }
 
 impl Event {
@@ -296,6 +304,12 @@ pub struct Entity<'a> {
 }
 
 impl Event {
+    /// Holds a consumer to the type of event that its rule sends it ([`Error::Poison`] where it is another).
+    pub fn expect(&self, kind: &str) -> Result<()> {
+        let sent = self.fact.kind();
+        if sent == kind { Ok(()) } else { Err(Error::Poison(format!("a rule sent {sent} here"))) }
+    }
+
     /// Whose account it is about ([`Error::Poison`] if it is about none).
     pub fn of_user(&self) -> Result<UserId> {
         let nobody = || Error::Poison(format!("{} is about no account", self.fact.kind()));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::email::Email;
-use crate::event::Event;
+use crate::event::{Event, correlation_id};
 use crate::function::{Label, Message};
 use crate::id::{ProductId, UserId, derived};
 use crate::init::Init;
@@ -25,6 +25,7 @@ pub struct EmailJob {
     #[serde(flatten)]
     pub mail: Mail,
     /// The correlation id of the request that caused it.
+    #[serde(deserialize_with = "correlation_id")]
     pub correlation_id: String,
 }
 
@@ -135,6 +136,7 @@ pub struct SyncJob {
     #[serde(flatten)]
     pub sync: Sync,
     /// The correlation id of the request that changed the account last.
+    #[serde(deserialize_with = "correlation_id")]
     pub correlation_id: String,
 }
 

@@ -197,7 +197,7 @@ fn is_method_name(method: &str) -> bool {
 }
 
 /// Whether `id` may follow work into events, jobs and logs: 1 to 64 of `[A-Za-z0-9-]`.
-fn is_correlation_id(id: &str) -> bool {
+pub(crate) fn is_correlation_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 

@@ -144,9 +144,9 @@ pub enum Status {
 pub enum SyncStatus {
     /// It does, or there is no directory.
     Synced,
-    /// It has yet to be told.
+    /// It has yet to be told, or is being told.
     Pending,
-    /// Telling it failed; it is tried again.
+    /// Telling it failed; it is tried again later.
     Failed,
 }
 

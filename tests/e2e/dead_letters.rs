@@ -1,7 +1,7 @@
 //! What could not be handled is looked at and put back; what was told is told once more, and done once.
 
 use aws_sdk_sqs::types::MessageAttributeValue;
-use local::dead_letters::DeadLetters;
+use local::dead_letters::{DeadLetters, Redriven};
 use serde_json::{Value, json};
 
 use crate::app::{AUDIT, PATIENCE, TestApp, eventually, new_address};
@@ -12,7 +12,7 @@ fn letters(app: &TestApp) -> DeadLetters {
     DeadLetters::at(url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port"))
 }
 
-async fn count(letters: &DeadLetters, queue: &str) -> String {
+async fn count(letters: &DeadLetters, queue: &str) -> i64 {
     let queues = letters.list().await.unwrap();
     queues.into_iter().find(|(name, _)| name == queue).expect("the queue").1
 }
@@ -36,7 +36,7 @@ async fn a_message_is_looked_at_and_put_back_to_its_queue() {
         "data": {"userId": uuid::Uuid::new_v4(), "email": email, "name": "Ada"}});
     // As the runtime puts it aside: SQS knows no queue that it came from.
     put(&app, "EmailsDlq", job.to_string(), ("reason", "no JSON, at line 1, column 1")).await;
-    assert_eq!(count(&letters, "EmailsDlq").await, "1");
+    assert_eq!(count(&letters, "EmailsDlq").await, 1);
     for _ in 0..2 {
         let shown = letters.show("EmailsDlq").await.unwrap();
         assert_eq!(shown.len(), 1, "it stays there");
@@ -45,10 +45,10 @@ async fn a_message_is_looked_at_and_put_back_to_its_queue() {
             "{shown:?}"
         );
     }
-    assert_eq!(letters.redrive("EmailsDlq", app.port()).await.unwrap(), 1);
+    assert_eq!(letters.redrive("EmailsDlq", app.port()).await.unwrap(), Redriven { back: 1, left: 0 });
     app.wait_for_mail(&email, PATIENCE).await;
-    assert_eq!(count(&letters, "EmailsDlq").await, "0");
-    assert_eq!(letters.redrive("EmailsDlq", app.port()).await.unwrap(), 0);
+    assert_eq!(count(&letters, "EmailsDlq").await, 0);
+    assert_eq!(letters.redrive("EmailsDlq", app.port()).await.unwrap(), Redriven::default());
     assert!(letters.redrive("NoSuchDlq", app.port()).await.is_err());
 }
 
@@ -62,7 +62,10 @@ async fn an_event_that_no_rule_could_deliver_is_put_back_on_the_bus_and_done_onc
     let rule = "arn:aws:events:us-east-1:000000000000:rule/arcana-local-events/UserRegisteredRule";
     put(&app, "UndeliveredEventsDlq", "no event".to_owned(), ("RULE_ARN", rule)).await;
     put(&app, "UndeliveredEventsDlq", event.to_string(), ("RULE_ARN", rule)).await;
-    assert_eq!(letters.redrive("UndeliveredEventsDlq", app.port()).await.unwrap(), 1);
+    assert_eq!(
+        letters.redrive("UndeliveredEventsDlq", app.port()).await.unwrap(),
+        Redriven { back: 1, left: 1 }
+    );
     let again = async || (app.events_about(&account).await.len() == 2).then_some(());
     eventually("the event once more", PATIENCE, again).await;
     app.settle().await;

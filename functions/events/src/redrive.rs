@@ -9,6 +9,7 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sqs::types::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use shared::event::SOURCE;
 use shared::function::{Operation, StreamReader as _};
 use shared::stream;
 use shared::{Error, Function, Init, Result};
@@ -22,7 +23,7 @@ pub static FUNCTION: Function = Function::event::<Redrive>("events-redrive");
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long the records of one object may take.
 const PATIENCE_EACH: Duration = Duration::from_secs(10);
-/// Messages and records that are taken at once.
+/// Objects that are listed at once.
 const AT_ONCE: i32 = 10;
 /// Where Lambda puts what it gave up
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>).
@@ -119,33 +120,30 @@ impl Redrive {
     /// Puts the events of the dead-letter queue on the bus; false where time is over before. One that is left is hidden for the
     /// queue's visibility timeout, so that none is taken twice.
     async fn put_back_events(&self, started: Instant, done: &mut Done) -> Result<bool> {
-        loop {
-            let receive =
-                self.sqs.receive_message().queue_url(&self.undelivered).max_number_of_messages(AT_ONCE);
-            let messages = receive.wait_time_seconds(1).send().await?.messages.unwrap_or_default();
-            if messages.is_empty() {
-                return Ok(true);
-            }
-            for message in messages {
-                if started.elapsed() > PATIENCE {
-                    return Ok(false);
-                }
-                match self.put_back(&message).await {
-                    Ok(true) => done.events += 1,
-                    Ok(false) => done.left += 1,
-                    Err(error) => {
-                        tracing::warn!(cause = error.cause(), "an event is not back on the bus");
-                        done.left += 1;
-                    }
+        while started.elapsed() < PATIENCE {
+            // One by one: none is hidden for which there is no time.
+            let receive = self.sqs.receive_message().queue_url(&self.undelivered).wait_time_seconds(1);
+            let messages = receive.send().await?.messages.unwrap_or_default();
+            let Some(message) = messages.into_iter().next() else { return Ok(true) };
+            match self.put_back(&message).await {
+                Ok(true) => done.events += 1,
+                Ok(false) => done.left += 1,
+                Err(error) => {
+                    tracing::warn!(cause = error.cause(), "an event is not back on the bus");
+                    done.left += 1;
                 }
             }
         }
+        Ok(false)
     }
 
     /// Puts the event of a message on the bus and removes the message; false where it is none.
     async fn put_back(&self, message: &Message) -> Result<bool> {
         let event = message.body().and_then(|body| serde_json::from_str::<Undelivered<'_>>(body).ok());
         let Some(Undelivered { source, detail_type, detail }) = event else { return Ok(false) };
+        if source != SOURCE {
+            return Ok(false);
+        }
         let entry =
             PutEventsRequestEntry::builder().source(source).detail_type(detail_type).detail(detail.get());
         self.relay.put_entry(entry).await?;
@@ -165,9 +163,13 @@ impl Redrive {
                     return Ok(false);
                 }
                 let key = object.key().unwrap_or_default();
-                match self.relay_object(key).await? {
-                    Some(records) => done.records += records,
-                    None => done.left += 1,
+                match self.relay_object(key).await {
+                    Ok(Some(records)) => done.records += records,
+                    Ok(None) => done.left += 1,
+                    Err(error) => {
+                        tracing::warn!(key, cause = error.cause(), "an object is not relayed");
+                        done.left += 1;
+                    }
                 }
                 done.next = Some(key.to_owned());
             }
@@ -182,7 +184,9 @@ impl Redrive {
         let object = self.s3.get_object().bucket(&self.failures).key(key).send().await?;
         let body = object.body.collect().await.map_err(Error::internal)?.into_bytes();
         let Ok(given_up) = serde_json::from_slice::<GivenUp>(&body) else { return Ok(None) };
-        if !given_up.request_context.function_arn.starts_with(&self.relay_arn) {
+        // A version or an alias of it may stand behind.
+        let behind = given_up.request_context.function_arn.strip_prefix(&self.relay_arn);
+        if !behind.is_some_and(|behind| behind.is_empty() || behind.starts_with(':')) {
             return Ok(None);
         }
         let Ok(changes) = stream::changes(&given_up.payload) else { return Ok(None) };

@@ -1,16 +1,21 @@
-//! `sync-all-users`: has the external directory told of every account. DevOps invoke it once `UserSyncUrl` names another
-//! directory, or one at all: what was changed before, nobody has noted.
+//! `sync-all-users`: has the external directory told of every account, or notes that there is nobody to tell. DevOps invoke it
+//! once `UserSyncUrl` is another: what was changed before, nobody has noted.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use shared::clock::Clock;
-use shared::directory::Untold;
+use shared::directory::{Directory, Due, TELLING_SECONDS, Untold};
+use shared::event::Provenance;
 use shared::function::Operation;
+use shared::time::Timestamp;
+use shared::transaction::Item;
 use shared::users::Users;
 use shared::{Function, Init, Result};
 use uuid::Uuid;
+
+use crate::sweep::sweep;
 
 /// `sync-all-users`.
 pub static FUNCTION: Function = Function::event::<SyncAllUsers>("sync-all-users");
@@ -32,7 +37,7 @@ pub struct From {
 /// What it did.
 #[derive(Serialize)]
 pub struct Done {
-    /// Accounts that the directory is going to be told of. It is of some others anyhow.
+    /// Accounts that were noted. Of some others it is noted anyhow.
     accounts: usize,
     /// What to go on after; nothing where all are done.
     next: Option<Uuid>,
@@ -40,6 +45,7 @@ pub struct Done {
 
 /// What that needs.
 pub struct SyncAllUsers {
+    directory: Directory,
     users: Users,
     untold: Untold,
     clock: Clock,
@@ -50,10 +56,24 @@ impl Operation for SyncAllUsers {
     type Output = Done;
 
     fn init(init: &mut Init) -> Self {
-        Self { users: Users::init(init), untold: Untold::init(init), clock: init.clock() }
+        Self {
+            directory: Directory::init(init),
+            users: Users::init(init),
+            untold: Untold::init(init),
+            clock: init.clock(),
+        }
     }
 
     async fn run(&self, From { after }: From) -> Result<Done> {
+        let done = if self.directory.is_there() { self.outdate(after).await? } else { self.settle().await? };
+        tracing::info!(accounts = done.accounts, directory = self.directory.is_there(), "accounts noted");
+        Ok(done)
+    }
+}
+
+impl SyncAllUsers {
+    /// Has the directory told of all accounts that it has not to be told of anyhow.
+    async fn outdate(&self, after: Option<Uuid>) -> Result<Done> {
         let (started, mut done) = (Instant::now(), Done { accounts: 0, next: after });
         while started.elapsed() < PATIENCE {
             let ids = self.users.listing().ids(Users::partitions(), done.next, 0, AT_ONCE).await?;
@@ -66,7 +86,26 @@ impl Operation for SyncAllUsers {
                 break;
             }
         }
-        tracing::info!(accounts = done.accounts, "accounts to tell the directory of");
         Ok(done)
+    }
+
+    /// Notes of those accounts that a directory was to be told of that there is none.
+    async fn settle(&self) -> Result<Done> {
+        let accounts = sweep(PATIENCE, |shard, start| self.settle_some(shard, start)).await?;
+        Ok(Done { accounts, next: None })
+    }
+
+    async fn settle_some(&self, shard: u8, start: Option<Item>) -> Result<(usize, Option<Item>)> {
+        let (due, next) = self.untold.due(shard, Timestamp::from_ms(i64::MAX), start).await?;
+        let settled = try_join_all(due.into_iter().map(|due| self.settle_one(due))).await?;
+        Ok((settled.into_iter().filter(|settled| *settled).count(), next))
+    }
+
+    async fn settle_one(&self, Due { id, due, .. }: Due) -> Result<bool> {
+        let now = self.clock.now();
+        let until = now.plus_seconds(TELLING_SECONDS);
+        let Some(user) = self.untold.claim(id, due, until).await? else { return Ok(false) };
+        let change = Provenance::of_function("sync-all-users", "no-directory", &user.change.correlation_id);
+        self.untold.replace(&user, until, &user.told(now, change)).await
     }
 }

@@ -150,7 +150,7 @@ impl<C: Consumer> Queue<C> {
         outcome.is_ok()
     }
 
-    /// Puts a message into the dead-letter queue of its queue, as it is, with the reason beside it. It may come to be there
+    /// Puts a message's body into the dead-letter queue of its queue, as it is, with the reason beside it. It may come to be there
     /// several times: after a crash, and where the reply is lost.
     async fn set_aside(&self, queue_arn: &str, body: &str, reason: &str) -> Result<()> {
         let url = self.dead_letters.get_or_try_init(|| self.dead_letter_queue(queue_arn)).await?;

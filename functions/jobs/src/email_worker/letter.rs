@@ -15,6 +15,9 @@ pub(super) struct Letter {
     pub(super) text: String,
 }
 
+/// What separates the labels of a host's name, to a browser (UTS #46).
+const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
+
 impl Letter {
     fn render(
         subject: impl Into<Cow<'static, str>>,
@@ -32,7 +35,7 @@ impl Letter {
     /// register somebody else's address under a name of their making.
     fn addressee(name: &str) -> &str {
         let is_link = |word: &str| {
-            let mut labels = word.trim_end_matches('.').split('.').rev();
+            let mut labels = word.trim_end_matches(DOTS).split(DOTS).rev();
             let last = labels.next().unwrap_or_default();
             labels.next().is_some() && last.chars().filter(|c| c.is_alphanumeric()).count() > 1
         };
@@ -194,6 +197,7 @@ mod tests {
         for name in [
             "Win at https://evil.example",
             "evil.example",
+            "evil\u{3002}example",
             "x evil.example.",
             "a@b.cd",
             "www.evil.com",

@@ -61,8 +61,6 @@ impl Endpoint {
         let status = self.outgoing.send_to(&format!("{}/{}", self.url, user.id), request).await;
         match status.map_err(|error| error.cause())? {
             status if status.is_success() => Ok(()),
-            // It does not know whom it is told is gone.
-            status if matches!(status.as_u16(), 404 | 410) && user.deleted_at.is_some() => Ok(()),
             // A redirect is followed nowhere: what was signed for one is not for another.
             status => Err(format!("it answered {}", status.as_u16())),
         }
