@@ -50,6 +50,7 @@ impl Source {
                 id: id.to_owned(),
                 expression: text(&properties["ScheduleExpression"]),
                 enabled: properties["State"] != "DISABLED",
+                input: properties.get("Input").map_or_else(|| "{}".to_owned(), text),
             })),
             _ => None,
         }

@@ -141,6 +141,10 @@ fn a_function_may_do_what_the_runtime_does_for_it() {
     let kinds = kinds();
     let mut faults = Vec::new();
     for function in template() {
+        let is_task = matches!(kinds.get(function.name.as_str()), Some(Kind::Schedule));
+        if is_task && !function.may("dynamodb:PutItem", "ReceiptsTable") {
+            faults.push(format!("{} may not dynamodb:PutItem on ReceiptsTable", function.id));
+        }
         if !matches!(function.access.as_deref(), Some("Visitor" | "SignedIn" | "Admin")) {
             continue;
         }

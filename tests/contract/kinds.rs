@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_dynamo::Item;
-use serde_json::Value;
+use serde_json::{Value, json};
+
 use shared::function::Kind;
 use shared::users::User;
 
@@ -35,6 +36,36 @@ fn the_template_invokes_each_function_as_its_kind_asks() {
         if found != wanted {
             let Deployed { id, name, .. } = &function;
             faults.push(format!("template.yaml: {id} has events of {found:?}, but {name} takes {wanted:?}"));
+        }
+    }
+    hold(faults);
+}
+
+#[test]
+fn a_schedule_says_what_its_task_is_given_and_where_a_run_that_failed_lies() {
+    let mut faults = Vec::new();
+    for function in template() {
+        let events = function.properties["Events"].as_object().cloned().unwrap_or_default();
+        for schedule in events.values().filter(|event| event["Type"] == "ScheduleV2") {
+            let properties = &schedule["Properties"];
+            // Without OmitName two stacks of one account make a schedule of one name.
+            let given = json!({"scheduledTime": "<aws.scheduler.scheduled-time>"});
+            let input = properties["Input"].as_str().and_then(|input| serde_json::from_str(input).ok());
+            let destination = &function.properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"];
+            for (what, holds) in [
+                (format!("the Input {given}"), input == Some(given.clone())),
+                ("OmitName: true".to_owned(), properties["OmitName"] == true),
+                ("a RetryPolicy".to_owned(), properties["RetryPolicy"].is_object()),
+                ("a DeadLetterConfig".to_owned(), properties["DeadLetterConfig"].is_object()),
+                (
+                    "an EventInvokeConfig with a destination OnFailure".to_owned(),
+                    destination["Type"] == "SQS",
+                ),
+            ] {
+                if !holds {
+                    faults.push(format!("template.yaml: the schedule of {} lacks {what}", function.id));
+                }
+            }
         }
     }
     hold(faults);

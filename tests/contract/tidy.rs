@@ -17,7 +17,7 @@ struct Source {
 impl Source {
     /// A module of nothing but tests.
     fn is_tests(&self) -> bool {
-        self.path.ends_with("/tests.rs")
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
     }
 
     /// The lines that are no comment, numbered, up to the tests at the end.

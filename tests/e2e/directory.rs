@@ -45,6 +45,7 @@ enum Mood {
     #[default]
     Content,
     Failing,
+    Missing,
     Redirecting,
     /// Says nothing until it is told to.
     Waiting,
@@ -87,6 +88,7 @@ async fn answer(
     match mood {
         Mood::Content => StatusCode::NO_CONTENT.into_response(),
         Mood::Failing => (StatusCode::INTERNAL_SERVER_ERROR, Bytes::from_static(b"oh no")).into_response(),
+        Mood::Missing => StatusCode::NOT_FOUND.into_response(),
         Mood::Redirecting => {
             let elsewhere = format!("{}/elsewhere", uri.path());
             (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, elsewhere)]).into_response()
@@ -309,6 +311,118 @@ async fn a_job_that_comes_again_or_is_lost_is_told_once() {
     becomes(&app, &admin, &account, "SYNCED").await;
     app.settle().await;
     assert_eq!(directory.told(&account.id).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_told_until_the_directory_takes_it() {
+    let Some((app, directory, admin)) = start().await else { return };
+    let account = app.register().await;
+    run_schedule(&app).await;
+    becomes(&app, &admin, &account, "SYNCED").await;
+    directory.is(Mood::Missing);
+    let token = app.login(&account).await.access;
+    assert_eq!(app.do_as(&token, Method::DELETE, ME, &json!({"password": PASSWORD})).await.status, 204);
+    run_schedule(&app).await;
+    let failed = async || item(&app, &account.id).await.contains_key("syncAttempts").then_some(());
+    eventually("a failure", PATIENCE, failed).await;
+    // Whoever says that it knows nothing of it may only be out of order.
+    assert!(!item(&app, &account.id).await.contains_key("ttl"));
+    directory.is(Mood::Content);
+    app.advance_clock(301).await;
+    run_schedule(&app).await;
+    let look = async || item(&app, &account.id).await.get("ttl").cloned();
+    eventually("the end of what was told", PATIENCE, look).await;
+    assert!(directory.told(&account.id).last().unwrap()["deletedAt"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_after_a_failure_does_not_wait_for_the_next_try() {
+    let Some((app, directory, admin)) = start().await else { return };
+    let account = app.register().await;
+    directory.is(Mood::Failing);
+    run_schedule(&app).await;
+    becomes(&app, &admin, &account, "FAILED").await;
+    directory.is(Mood::Content);
+    let token = app.login(&account).await.access;
+    assert_eq!(app.do_as(&token, Method::PATCH, ME, &json!({"name": "Ada King"})).await.status, 200);
+    run_schedule(&app).await;
+    becomes(&app, &admin, &account, "SYNCED").await;
+    assert_eq!(directory.told(&account.id).last().unwrap()["name"], "Ada King");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_correlation_id_is_none_is_set_aside_and_harms_no_account() {
+    let Some((app, directory, admin)) = start().await else { return };
+    let account = app.register().await;
+    let due = item(&app, &account.id).await["syncDue"].as_s().unwrap().clone();
+    let job = json!({"id": uuid::Uuid::new_v4(), "job": "user-sync", "correlationId": "a\r\nEvil: 1",
+        "data": {"userId": account.id, "due": due}});
+    let sqs = app.aws().sqs();
+    let url =
+        async |name: &str| sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    sqs.send_message()
+        .queue_url(url("UserSyncQueue").await)
+        .message_body(job.to_string())
+        .send()
+        .await
+        .unwrap();
+    let dead = url("UserSyncDlq").await;
+    let aside = async || {
+        let receive = sqs.receive_message().queue_url(&dead).wait_time_seconds(1);
+        receive.send().await.unwrap().messages.and_then(|mut messages| messages.pop())
+    };
+    eventually("a message set aside", PATIENCE, aside).await;
+    run_schedule(&app).await;
+    becomes(&app, &admin, &account, "SYNCED").await;
+    assert_eq!(directory.told(&account.id).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_account_is_told_anew_by_one_command() {
+    let Some((app, directory, admin)) = start().await else { return };
+    let accounts = futures_util::future::join_all((0..60).map(|_| app.register())).await;
+    run_schedule(&app).await;
+    for account in &accounts {
+        becomes(&app, &admin, account, "SYNCED").await;
+    }
+    let done = app.invoke("sync-all-users", "{}").await.unwrap();
+    // The admin is one that it has not been told of since it was made one.
+    assert!((60..=61).contains(&done["accounts"].as_u64().unwrap()) && done["next"].is_null(), "{done}");
+    assert_eq!(status(&app, &admin, &accounts[0]).await, "PENDING");
+    run_schedule(&app).await;
+    for account in &accounts {
+        becomes(&app, &admin, account, "SYNCED").await;
+        assert_eq!(directory.told(&account.id).len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_there_is_no_directory_any_more_one_command_says_so_of_all() {
+    let state = tempfile::tempdir().unwrap();
+    let state = local_aws::State::Directory(state.path().to_owned());
+    let (directory, url) = Directory::start().await;
+    directory.is(Mood::Failing);
+    let parameters = [("UserSyncUrl".to_owned(), url)].into();
+    let held = vec!["sync-pending-users".to_owned()];
+    let options = Options { state: state.clone(), parameters, held, ..Options::default() };
+    let Some(app) = TestApp::with(options).await else { return };
+    let (admin, kept, failed, gone) =
+        (app.register_admin().await, app.register().await, app.register().await, app.register().await);
+    let token = app.login(&gone).await.access;
+    assert_eq!(app.do_as(&token, Method::DELETE, ME, &json!({"password": PASSWORD})).await.status, 204);
+    run_schedule(&app).await;
+    let token = app.login(&admin).await.access;
+    becomes(&app, &token, &failed, "FAILED").await;
+    app.stop().await;
+
+    let app = TestApp::with(Options { state, ..Options::default() }).await.unwrap();
+    let token = app.login(&admin).await.access;
+    assert_eq!(app.invoke("sync-all-users", "{}").await.unwrap(), json!({"accounts": 4, "next": null}));
+    for account in [&kept, &failed] {
+        assert_eq!(status(&app, &token, account).await, "SYNCED");
+    }
+    assert!(item(&app, &gone.id).await.contains_key("ttl"), "whoever is gone goes");
+    assert_eq!(app.invoke("sync-all-users", "{}").await.unwrap(), json!({"accounts": 0, "next": null}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -266,6 +266,26 @@ async fn a_message_that_is_no_job_is_in_the_dead_letter_queue_at_once_and_says_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_takes_no_event_of_another_type() {
+    let Some(app) = TestApp::local().await else { return };
+    let account = app.register().await;
+    app.wait_for_mail(&account.email, PATIENCE).await;
+    let token = app.login(&account).await.access;
+    let event = app.wait_for_event(&account, "auth.user_registered").await.to_string();
+    for consumer in
+        ["UserDeleted", "PasswordChanged", "TokenReuse", "VerificationRequested", "PasswordResetRequested"]
+    {
+        send(&app, &format!("{consumer}Queue"), &event).await;
+        let aside = receive(&app, &format!("{consumer}Dlq")).await;
+        let reason = aside.message_attributes().unwrap()["reason"].string_value().unwrap();
+        assert_eq!(reason, "a rule sent auth.user_registered here");
+    }
+    app.settle().await;
+    assert_eq!(app.me(&token).await.status, 200, "nothing of the account was removed");
+    assert_eq!(app.mails_to(&account.email).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_cannot_be_sent_is_tried_again_after_1_and_2_seconds() {
     // An address that SES refuses, and the template's pattern does not.
     let Some(app) = TestApp::with_parameter("MailFrom", "no,body@example.com").await else { return };

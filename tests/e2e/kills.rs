@@ -1,5 +1,6 @@
 //! Built binaries that are killed at any call: no event is lost, none invented, and each effect is had once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -7,6 +8,7 @@ use futures_util::future::{LocalBoxFuture, join_all};
 use local::dead_letters::DeadLetters;
 use reqwest::Method;
 use serde_json::json;
+use shared::function::Kind;
 
 use crate::app::{PATIENCE, TestApp, eventually};
 use crate::directory::Directory;
@@ -14,7 +16,7 @@ use crate::documents::pdf;
 use crate::drive::Drive;
 use crate::gate::Stop;
 use crate::killer::{self, Killer, retire};
-use crate::world::{Expected, LONG, Life, WELCOME, depths, hold_but, sell_out};
+use crate::world::{Expected, LONG, Life, RESET, WELCOME, depths, hold_but, sell_out};
 
 /// How long a claim of a dead process stands in the way of the next one.
 const CLAIM: Duration = Duration::from_secs(32);
@@ -198,6 +200,9 @@ async fn quiet(killer: &Killer, function: &str) -> usize {
 async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_work_once() {
     let Some((world, killer, mut expected)) = World::begin().await else { return };
     hold_but(&killer.cloud, &expected, 0).await;
+    let is_killed = |name: &str| FUNCTIONS.iter().any(|(function, _)| *function == name);
+    let consumers = local::functions().filter(|function| function.kind == Kind::Queue);
+    assert!(consumers.into_iter().all(|consumer| is_killed(consumer.name)), "every consumer is killed");
     let mut points = 0;
     for (function, act) in FUNCTIONS {
         // How many calls there are, of a process that is new.
@@ -212,9 +217,23 @@ async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_wor
         for (passing, stop) in (0..calls).flat_map(|passing| Stop::BOTH.map(|stop| (passing, stop))) {
             retire(function).await;
             killer.kill_at(function, passing, stop);
-            expected.add(act(&world).await);
-            let killed = async || killer.is_done().then_some(());
-            eventually(&format!("kill of {function} at call {passing} of {calls}"), PATIENCE, killed).await;
+            // A process that was started for the act before may have made the first calls already.
+            for _ in 0..3 {
+                expected.add(act(&world).await);
+                let killed = async || {
+                    for _ in 0..200 {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        if killer.is_done() {
+                            return true;
+                        }
+                    }
+                    false
+                };
+                if killed().await {
+                    break;
+                }
+            }
+            assert!(killer.is_done(), "no kill of {function} at call {passing} of {calls}");
             points += 1;
         }
     }
@@ -236,7 +255,7 @@ async fn two_hundred_kills_at_random_under_load_lose_nothing_and_repeat_nothing(
     hold_but(&killer.cloud, &expected, 0).await;
     let functions: Vec<&str> = FUNCTIONS.iter().map(|(function, _)| *function).collect();
     for round in 0..4 {
-        killer.kill_some(&functions, 6, 50);
+        killer.kill_some(&functions, 12, 50);
         let started = std::time::Instant::now();
         while !killer.is_done() {
             assert!(started.elapsed() < LONG, "50 kills take too long");
@@ -255,11 +274,20 @@ async fn two_hundred_kills_at_random_under_load_lose_nothing_and_repeat_nothing(
     let is_of_mails = |what: &&(String, String)| what.0 == MAILERS;
     let mailers: usize = kills.iter().filter(|(what, _)| is_of_mails(what)).map(|(_, times)| times).sum();
     println!("{kills:?}");
+    // Nobody is killed any more: what was killed three times is put back.
     for _ in 0..3 {
+        let redriven = redrive(&world, &killer).await;
+        println!("{redriven} messages redriven");
+        if redriven == 0 {
+            break;
+        }
         let_time_pass(&killer).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        println!("{} messages redriven", redrive(&world, &killer).await);
     }
+    // Links to set a password live for ten minutes, and mails with dead ones are not sent.
+    let (resets, mails) = expected.mails.into_iter().partition(|((_, subject), _)| subject == RESET);
+    expected.mails = mails;
+    expected.maybe.extend::<BTreeMap<_, _>>(resets);
     hold_but(&killer.cloud, &expected, mailers).await;
     hold_synced(&world, &killer).await;
     hold_gone(&killer, &expected).await;

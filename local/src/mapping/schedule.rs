@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use local_aws::Clock;
 use local_aws::schedule::Schedule;
-use serde_json::json;
 
 use crate::invoke::Invoker;
 
 /// How often the clock is looked at: it may jump forward.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// What Scheduler writes the time for
+/// (<https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html>).
+const TIME: &str = "<aws.scheduler.scheduled-time>";
 
 /// Which schedule.
 pub struct Mapping {
@@ -21,6 +24,8 @@ pub struct Mapping {
     pub expression: String,
     /// Whether it runs at all.
     pub enabled: bool,
+    /// What the function is given, with [`TIME`] for when it was due.
+    pub input: String,
 }
 
 impl Mapping {
@@ -41,8 +46,8 @@ impl Mapping {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            let event = json!({"scheduledTime": time.to_string()});
-            if let Err(error) = function.invoke(event.to_string()).await {
+            let event = self.input.replace(TIME, &time.to_string());
+            if let Err(error) = function.invoke(event).await {
                 tracing::error!(schedule = self.id, function = function.name, %error, "failed");
             }
             due = schedule.next_after(now().max(time));

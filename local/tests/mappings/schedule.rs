@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::probe::{Act, Probe};
 
 fn mapping(expression: &str, enabled: bool) -> Mapping {
-    Mapping { id: "nightly".to_owned(), expression: expression.to_owned(), enabled }
+    let input = r#"{"scheduledTime": "<aws.scheduler.scheduled-time>"}"#.to_owned();
+    Mapping { id: "nightly".to_owned(), expression: expression.to_owned(), enabled, input }
 }
 
 #[tokio::test]
