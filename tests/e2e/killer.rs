@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -220,17 +221,29 @@ fn processes() -> Vec<(u32, PathBuf)> {
     of_own.collect()
 }
 
-/// The process whose socket has this address, and its function.
+/// The process whose socket has this address, and its function; nothing where it is this process. The kernel's tables are read while they
+/// change, so one that is not found is looked for again.
 fn process_at(address: SocketAddr) -> Option<(u32, String)> {
-    let inode = inode_of(address)?;
-    let socket = PathBuf::from(format!("socket:[{inode}]"));
-    let has = |pid: u32| {
-        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
-        files.map(|file| std::fs::read_link(file.path())).any(|link| link.is_ok_and(|link| link == socket))
-    };
-    let (pid, path) = processes().into_iter().find(|(pid, _)| has(*pid))?;
-    let function = path.file_name().map(Path::new)?.to_str()?.to_owned();
-    Some((pid, function))
+    for _ in 0..20 {
+        if let Some(inode) = inode_of(address) {
+            let socket = PathBuf::from(format!("socket:[{inode}]"));
+            if has(std::process::id(), &socket) {
+                return None;
+            }
+            if let Some((pid, path)) = processes().into_iter().find(|(pid, _)| has(*pid, &socket)) {
+                let function = path.file_name().map(Path::new)?.to_str()?.to_owned();
+                return Some((pid, function));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    None
+}
+
+/// Whether a process has a file.
+fn has(pid: u32, file: &Path) -> bool {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+    files.map(|entry| std::fs::read_link(entry.path())).any(|link| link.is_ok_and(|link| link == file))
 }
 
 /// The inode of the socket at this end of a connection on this machine.
