@@ -305,7 +305,7 @@ pub struct Entity<'a> {
 
 impl Event {
     /// Holds a consumer to the type of event that its rule sends it ([`Error::Poison`] where it is another).
-    pub fn expect(&self, kind: &str) -> Result<()> {
+    pub fn must_be(&self, kind: &str) -> Result<()> {
         let sent = self.fact.kind();
         if sent == kind { Ok(()) } else { Err(Error::Poison(format!("a rule sent {sent} here"))) }
     }

@@ -21,7 +21,7 @@ impl Consumer for PasswordChanged {
     }
 
     async fn consume(&self, OnBus { detail: event }: OnBus, _: &Delivery) -> Result<()> {
-        event.expect("auth.password_changed")?;
+        event.must_be("auth.password_changed")?;
         let at = event.timestamp;
         let alert = |user| Mail::security_alert(user, Alert::PasswordChanged, at);
         self.0.send(&event, alert).await

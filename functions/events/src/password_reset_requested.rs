@@ -22,7 +22,7 @@ impl Consumer for PasswordResetRequested {
     }
 
     async fn consume(&self, OnBus { detail: event }: OnBus, _: &Delivery) -> Result<()> {
-        event.expect("auth.password_reset_requested")?;
+        event.must_be("auth.password_reset_requested")?;
         let write = |user: User| Mail::PasswordReset { user_id: user.id, email: user.email, name: user.name };
         self.0.send(&event, write).await
     }

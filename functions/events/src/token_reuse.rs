@@ -21,7 +21,7 @@ impl Consumer for TokenReuse {
     }
 
     async fn consume(&self, OnBus { detail: event }: OnBus, _: &Delivery) -> Result<()> {
-        event.expect("auth.token_reuse_detected")?;
+        event.must_be("auth.token_reuse_detected")?;
         let at = event.timestamp;
         let alert = |user| Mail::security_alert(user, Alert::TokenReuse, at);
         self.0.send(&event, alert).await

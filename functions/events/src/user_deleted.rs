@@ -44,7 +44,7 @@ impl Consumer for UserDeleted {
     }
 
     async fn consume(&self, message: OnBus, _: &Delivery) -> Result<()> {
-        message.detail.expect("user.deleted")?;
+        message.detail.must_be("user.deleted")?;
         let user = message.detail.of_user()?;
         self.tokens.remove_all(user).await?;
         let sessions = self.sessions.remove_some(user).await?;

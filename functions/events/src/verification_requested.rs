@@ -22,7 +22,7 @@ impl Consumer for VerificationRequested {
     }
 
     async fn consume(&self, OnBus { detail: event }: OnBus, _: &Delivery) -> Result<()> {
-        event.expect("auth.verification_requested")?;
+        event.must_be("auth.verification_requested")?;
         let write = |user: User| Mail::VerifyEmail { user_id: user.id, email: user.email, name: user.name };
         self.0.send(&event, write).await
     }
