@@ -32,7 +32,7 @@ const PREFIX: &str = "aws/lambda/";
 /// Where to go on.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct From {
+pub struct Start {
     /// The `next` that was answered before; nothing to begin with.
     #[serde(default)]
     after: Option<String>,
@@ -89,7 +89,7 @@ struct RequestContext {
 }
 
 impl Operation for Redrive {
-    type Input = From;
+    type Input = Start;
     type Output = Done;
 
     fn init(init: &mut Init) -> Self {
@@ -103,7 +103,7 @@ impl Operation for Redrive {
         }
     }
 
-    async fn run(&self, From { after }: From) -> Result<Done> {
+    async fn run(&self, Start { after }: Start) -> Result<Done> {
         let (started, mut done) =
             (Instant::now(), Done { next: Some(after.unwrap_or_default()), ..Done::default() });
         let all =

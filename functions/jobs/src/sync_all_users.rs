@@ -28,7 +28,7 @@ const AT_ONCE: usize = 50;
 /// Where to go on.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct From {
+pub struct Start {
     /// The `next` that was answered before; nothing to begin with.
     #[serde(default)]
     after: Option<Uuid>,
@@ -52,7 +52,7 @@ pub struct SyncAllUsers {
 }
 
 impl Operation for SyncAllUsers {
-    type Input = From;
+    type Input = Start;
     type Output = Done;
 
     fn init(init: &mut Init) -> Self {
@@ -64,7 +64,7 @@ impl Operation for SyncAllUsers {
         }
     }
 
-    async fn run(&self, From { after }: From) -> Result<Done> {
+    async fn run(&self, Start { after }: Start) -> Result<Done> {
         let done = if self.directory.is_there() { self.outdate(after).await? } else { self.settle().await? };
         tracing::info!(accounts = done.accounts, directory = self.directory.is_there(), "accounts noted");
         Ok(done)
