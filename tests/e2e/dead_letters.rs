@@ -5,11 +5,11 @@ use local::dead_letters::{DeadLetters, Redriven};
 use serde_json::{Value, json};
 
 use crate::app::{AUDIT, PATIENCE, TestApp, eventually, new_address};
+use crate::world::letters_at;
 
 /// The dead-letter queues behind a bundle of the test's own.
 fn letters(app: &TestApp) -> DeadLetters {
-    let url = app.bundle.as_ref().expect("a bundle of the test's own").aws_url();
-    DeadLetters::at(url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port"))
+    letters_at(app.bundle.as_ref().expect("a bundle of the test's own").aws_url())
 }
 
 async fn count(letters: &DeadLetters, queue: &str) -> i64 {

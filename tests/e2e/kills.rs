@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{LocalBoxFuture, join_all};
-use local::dead_letters::DeadLetters;
 use reqwest::Method;
 use serde_json::json;
 use shared::function::Kind;
@@ -16,7 +15,7 @@ use crate::documents::pdf;
 use crate::drive::Drive;
 use crate::gate::Stop;
 use crate::killer::{self, Killer, retire};
-use crate::world::{Expected, LONG, Life, RESET, WELCOME, depths, hold_but, sell_out};
+use crate::world::{Expected, LONG, Life, RESET, WELCOME, an_admin, depths, hold_but, letters_at, sell_out};
 
 /// How long a claim of a dead process stands in the way of the next one.
 const CLAIM: Duration = Duration::from_secs(32);
@@ -60,12 +59,7 @@ impl World {
         let (directory, url) = Directory::start().await;
         let parameters = [("UserSyncUrl".to_owned(), url)].into();
         let (app, killer) = killer::start(parameters, &["sync-pending-users"]).await?;
-        let mut life = Life::begin(&app).await;
-        let event = json!({"email": life.account.email, "role": "admin"}).to_string();
-        app.invoke("users-grant-role", &event).await.unwrap();
-        let admin = life.login().await.access;
-        let mut expected = life.expected;
-        expected.events.insert((life.account.id, "user.roles_changed".to_owned()), 1);
+        let (admin, expected) = an_admin(&app).await;
         Some((Self { app, admin, directory }, killer, expected))
     }
 
@@ -109,13 +103,9 @@ impl World {
     async fn run_schedule(&self) {
         // The lease of one that was killed is over by the next time.
         let lease = AttributeValue::S("sync-pending-users#alone".to_owned());
-        let delete = self.aws().dynamodb().delete_item().table_name("ReceiptsTable").key("id", lease);
+        let delete = self.app.aws().dynamodb().delete_item().table_name("ReceiptsTable").key("id", lease);
         delete.send().await.unwrap();
         let _ = self.app.invoke("sync-pending-users", r#"{"scheduledTime": "2026-01-01T00:00:00Z"}"#).await;
-    }
-
-    fn aws(&self) -> shared::aws::Aws {
-        self.app.aws()
     }
 }
 
@@ -127,12 +117,12 @@ async fn let_time_pass(killer: &Killer) {
 
 /// Puts back what was killed three times, until nothing is in a dead-letter queue.
 async fn redrive(world: &World, killer: &Killer) -> i64 {
-    let port = killer.cloud.endpoint().rsplit(':').next().unwrap().parse().unwrap();
-    let aws = local::aws_at(&killer.cloud.endpoint());
+    let endpoint = killer.cloud.endpoint();
+    let aws = local::aws_at(&endpoint);
     let mut redriven = 0;
     for (queue, depth) in depths(&aws).await {
         if queue.ends_with("Dlq") && depth > 0 {
-            redriven += DeadLetters::at(port).redrive(&queue, world.app.port()).await.unwrap().back;
+            redriven += letters_at(&endpoint).redrive(&queue, world.app.port()).await.unwrap().back;
         }
     }
     redriven
@@ -221,16 +211,12 @@ async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_wor
             // A process that was started for the act before may have made the first calls already.
             for _ in 0..3 {
                 expected.add(act(&world).await);
-                let killed = async || {
-                    for _ in 0..200 {
+                let killed = tokio::time::timeout(Duration::from_secs(10), async {
+                    while !killer.is_done() {
                         tokio::time::sleep(Duration::from_millis(50)).await;
-                        if killer.is_done() {
-                            return true;
-                        }
                     }
-                    false
-                };
-                if killed().await {
+                });
+                if killed.await.is_ok() {
                     break;
                 }
             }

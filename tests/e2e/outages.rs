@@ -6,14 +6,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures_util::future::join_all;
 use local::Options;
-use local::dead_letters::{DeadLetters, Redriven};
+use local::dead_letters::Redriven;
 use local_aws::State;
 use serde_json::{Value, json};
 
 use crate::app::{NAME, PATIENCE, SEARCH, TestApp, eventually, new_address, new_correlation_id};
 use crate::catalogue::ok;
 use crate::faults::{self, Faults, Service};
-use crate::world::{Expected, LONG, Life, WELCOME, depths, hold, passed, sell_out};
+use crate::world::{Expected, LONG, Life, WELCOME, an_admin, depths, hold, letters_at, passed, sell_out};
 
 /// One of everything.
 async fn a_day(app: &TestApp, admin: &str) -> Expected {
@@ -33,17 +33,6 @@ async fn a_day(app: &TestApp, admin: &str) -> Expected {
         expected.add(life.expected);
     }
     expected
-}
-
-/// An admin, and what comes of there being one.
-async fn an_admin(app: &TestApp) -> (String, Expected) {
-    let mut life = Life::begin(app).await;
-    let event = json!({"email": life.account.email, "role": "admin"}).to_string();
-    app.invoke("users-grant-role", &event).await.unwrap();
-    let token = life.login().await.access;
-    let key = (life.account.id.clone(), "user.roles_changed".to_owned());
-    life.expected.events.insert(key, 1);
-    (token, life.expected)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,13 +91,9 @@ async fn a_ses_that_is_away_for_a_minute_gets_each_mail_once_after_one_redrive()
     eventually("the jobs in the dead-letter queue", PATIENCE, full).await;
     assert_eq!(passed(&done.cloud).mails.len(), 1, "nothing went out");
     done.is_away(None);
-    let letters = DeadLetters::at(port(&done.cloud.endpoint()));
+    let letters = letters_at(&done.cloud.endpoint());
     assert_eq!(letters.redrive("EmailsDlq", app.port()).await.unwrap(), Redriven { back: 12, left: 0 });
     hold(&done.cloud, &expected).await;
-}
-
-fn port(url: &str) -> u16 {
-    url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
 }
 
 /// What readers of streams have given up: Lambda's records of it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use local::dead_letters::DeadLetters;
 use local_aws::Cloud;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -123,6 +124,21 @@ impl<'a> Life<'a> {
         self.expected.event(&self.account.id, "user.deleted");
         self.expected.maybe.append(&mut self.expected.mails);
     }
+}
+
+/// An admin's token, and what comes of there being one.
+pub(crate) async fn an_admin(app: &TestApp) -> (String, Expected) {
+    let mut life = Life::begin(app).await;
+    let event = json!({"email": life.account.email, "role": "admin"}).to_string();
+    app.invoke("users-grant-role", &event).await.unwrap();
+    let token = life.login().await.access;
+    life.expected.event(&life.account.id, "user.roles_changed");
+    (token, life.expected)
+}
+
+/// The dead-letter queues behind an AWS endpoint on this machine.
+pub(crate) fn letters_at(url: &str) -> DeadLetters {
+    DeadLetters::at(url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port"))
 }
 
 /// Sells all that there is of a new product, as an admin.
