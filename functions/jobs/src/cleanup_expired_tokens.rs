@@ -42,7 +42,7 @@ impl Task for CleanupExpiredTokens {
             sweep(PATIENCE, |shard, start| self.tokens.remove_some(shard, now, start)),
         )
         .await?;
-        tracing::info!(sessions, tokens, "expired ones removed");
+        tracing::info!(sessions = sessions.taken, tokens = tokens.taken, "expired ones removed");
         Ok(())
     }
 }

@@ -39,7 +39,8 @@ pub struct Start {
 pub struct Done {
     /// Accounts that were noted. Of some others it is noted anyhow.
     accounts: usize,
-    /// What to go on after; nothing where all are done.
+    /// What to go on after; nothing where all are done. Where there is no directory, what is done is not found again, and the
+    /// next one begins where this one did.
     next: Option<Uuid>,
 }
 
@@ -91,8 +92,8 @@ impl SyncAllUsers {
 
     /// Notes of those accounts that a directory was to be told of that there is none.
     async fn settle(&self) -> Result<Done> {
-        let accounts = sweep(PATIENCE, |shard, start| self.settle_some(shard, start)).await?;
-        Ok(Done { accounts, next: None })
+        let swept = sweep(PATIENCE, |shard, start| self.settle_some(shard, start)).await?;
+        Ok(Done { accounts: swept.taken, next: (!swept.all).then_some(Uuid::nil()) })
     }
 
     async fn settle_some(&self, shard: u8, start: Option<Item>) -> Result<(usize, Option<Item>)> {

@@ -37,7 +37,7 @@ impl Task for SyncPendingUsers {
     async fn run(&self, _: Timestamp) -> Result<()> {
         let now = self.clock.now();
         let queued = sweep(PATIENCE, |shard, start| self.queue_some(shard, now, start)).await?;
-        tracing::info!(queued, "accounts to tell the directory of");
+        tracing::info!(queued = queued.taken, "accounts to tell the directory of");
         Ok(())
     }
 }
