@@ -9,6 +9,7 @@ parameters are those that samconfig.toml deploys the stage with.
 
 import copy
 import graphlib
+import json
 import os
 import re
 import sys
@@ -36,7 +37,6 @@ MAX_TIMEOUT = 29
 
 # What comes with each function and its queue; of all else there is one a domain, an entity or a stack.
 PER_FUNCTION = {
-    "AWS::CloudWatch::Alarm",
     "AWS::CodeDeploy::DeploymentGroup",
     "AWS::Events::Rule",
     "AWS::IAM::Role",
@@ -60,7 +60,11 @@ MANAGED_POLICIES = {
     "AWSXrayWriteOnlyAccess": "SAM gives it for Tracing: X-Ray has no resources to name",
     "service-role/AWSLambdaSQSQueueExecutionRole": "SAM gives it for an SQS event: reading the queue",
     "service-role/AWSLambdaDynamoDBExecutionRole": "SAM gives it for a DynamoDB event: reading the stream",
+    "service-role/AWSCodeDeployRoleForLambda": "SAM gives it to CodeDeploy: moving aliases, reading alarms",
 }
+
+# On these alarms, by the names that follow the stack's, a deployment is rolled back.
+ROLLBACK = {"${AWS::StackName}-api-faults", "${AWS::StackName}-api-latency"}
 
 NOTHING = object()
 
@@ -77,6 +81,7 @@ class Stack:
             # CloudFormation, too, hands a list to the transform.
             is_list = parameter["Type"].startswith(("CommaDelimitedList", "List<"))
             self.parameters[name] = value.split(",") if is_list else value
+        self.source = source
         self.conditions = source.get("Conditions", {})
         template = transform(source, {k: v for k, v in self.parameters.items() if v is not NOTHING})
         self.resources = {
@@ -189,6 +194,28 @@ def references(value):
             yield from references(item)
 
 
+def inputs(source, value):
+    """The parameters that `value` depends on, through conditions and custom resources too."""
+    for name in references(value):
+        if name in source["Parameters"]:
+            yield name
+        elif source["Resources"].get(name, {}).get("Type", "").startswith("Custom::"):
+            yield from inputs(source, source["Resources"][name]["Properties"])
+    for name in conditions(value):
+        yield from inputs(source, source["Conditions"][name])
+
+
+def conditions(value):
+    """The conditions of all Ifs in `value`."""
+    if isinstance(value, list):
+        for item in value:
+            yield from conditions(item)
+    elif isinstance(value, dict):
+        if "Fn::If" in value:
+            yield value["Fn::If"][0]
+        yield from conditions(list(value.values()))
+
+
 def dead_letter_queues(value):
     """The queues that anything in `value` names as the place for what failed."""
     if isinstance(value, list):
@@ -250,6 +277,97 @@ def queues(stack):
     for name, properties in stack.of("AWS::SQS::Queue"):
         if name not in dead_letters and not properties.get("RedrivePolicy"):
             yield f"queue {name} has no RedrivePolicy, and nothing names it as a dead-letter queue"
+
+
+def watched(stack):
+    """What the alarms read: a metric's name and the value of one of its dimensions."""
+    for _, alarm in stack.of("AWS::CloudWatch::Alarm"):
+        metrics = [item["MetricStat"]["Metric"] for item in alarm.get("Metrics", []) if "MetricStat" in item]
+        for metric in metrics or [alarm]:
+            for dimension in metric.get("Dimensions", []):
+                yield metric["MetricName"], target(dimension["Value"]) or str(dimension["Value"])
+
+
+def alarms(stack):
+    for name, properties in stack.of("AWS::CloudWatch::Alarm"):
+        for wanted in ("AlarmDescription", "AlarmActions", "OKActions"):
+            if not properties.get(wanted):
+                yield f"alarm {name} has no {wanted}"
+        if properties.get("TreatMissingData") != "notBreaching":
+            yield f"alarm {name} fires or forgets where there is nothing to measure: TreatMissingData: notBreaching"
+
+    queues = dict(stack.of("AWS::SQS::Queue"))
+    dead_letters = set(dead_letter_queues(list(stack.resources.values()))) & set(queues)
+    wanted = {("ApproximateNumberOfMessagesVisible", queue) for queue in dead_letters}
+    wanted |= {("ApproximateAgeOfOldestMessage", queue) for queue in set(queues) - dead_letters}
+    for name, rule in stack.of("AWS::Events::Rule"):
+        # The Ref of a rule is its name on the account's own bus alone.
+        wanted.add(("InvocationsFailedToBeSentToDlq", str(rule["Name"]) if "EventBusName" in rule else name))
+    for _, mapping in stack.of("AWS::Lambda::EventSourceMapping"):
+        if target(mapping["EventSourceArn"]) not in queues:
+            wanted.add(("IteratorAge", target(mapping["FunctionName"])))
+    for _, asynchronous in stack.of("AWS::Lambda::EventSourceMapping") + stack.of("AWS::Lambda::EventInvokeConfig"):
+        if asynchronous.get("DestinationConfig"):
+            wanted.add(("DestinationDeliveryFailures", target(asynchronous["FunctionName"])))
+    for metric, of in sorted(wanted - set(watched(stack))):
+        yield f"no alarm reads {metric} of {of}"
+
+
+def aliases(stack):
+    """What the API calls is a version that was published, and in prod gradually."""
+    alias_of = {name: target(p["FunctionName"]) for name, p in stack.of("AWS::Lambda::Alias")}
+    called = set()
+    for _, api in stack.of("AWS::ApiGatewayV2::Api"):
+        # SAM writes the functions of a path as the API calls them.
+        called |= set(re.findall(r"functions/\$\{(\w+)(?:\.Arn)?\}/invocations", str(api["Body"])))
+    for name, permission in stack.of("AWS::Lambda::Permission"):
+        if permission["Principal"] == "apigateway.amazonaws.com":
+            called.add(target(permission["FunctionName"]))
+    for name in sorted(called - set(alias_of)):
+        yield f"the API calls {name}, which is no alias: give the function AutoPublishAlias"
+    for name in sorted(set(alias_of) - called):
+        yield f"the API does not call alias {name}, and nothing else is to"
+
+    # A version keeps its variables: it has to be another when one of them is.
+    for function in alias_of.values():
+        properties = stack.source["Resources"][function]["Properties"]
+        variables = set(inputs(stack.source, properties.get("Environment", {})))
+        described = set(inputs(stack.source, properties.get("VersionDescription", "")))
+        for name in sorted(variables - described):
+            yield f"{function} keeps its variables when {name} changes: name it in VersionDescription"
+        for name in sorted(described - variables):
+            yield f"{function} has nothing to publish when {name} changes: VersionDescription names it in vain"
+
+    groups = dict(stack.of("AWS::CodeDeploy::DeploymentGroup"))
+    if stack.parameters["Stage"] != "prod":
+        for name in groups:
+            yield f"{name} deploys gradually, which is for prod alone"
+        return
+    names = {str(p["AlarmName"]) for _, p in stack.of("AWS::CloudWatch::Alarm") if "AlarmName" in p}
+    wanted = {str({"Fn::Sub": name}) for name in ROLLBACK}
+    for name in sorted(wanted - names):
+        yield f"no alarm has the name {name}, on which deployments are rolled back"
+    for name in alias_of:
+        update = stack.resources[name].get("UpdatePolicy", {}).get("CodeDeployLambdaAliasUpdate", {})
+        group = groups.get(target(update.get("DeploymentGroupName")))
+        if group is None:
+            yield f"alias {name} moves at once in prod: give the function a DeploymentPreference"
+            continue
+        read = group.get("AlarmConfiguration", {}).get("Alarms", [])
+        if {str(alarm["Name"]) for alarm in read} != wanted or not group["AutoRollbackConfiguration"]["Enabled"]:
+            yield f"a deployment of {name} is not rolled back on {' and '.join(sorted(ROLLBACK))}"
+
+
+def dashboards(stack):
+    every = {name for name, _ in stack.of("AWS::CloudWatch::Alarm")}
+    for name, properties in stack.of("AWS::CloudWatch::Dashboard"):
+        body = properties["DashboardBody"]["Fn::Sub"]
+        try:
+            json.loads(re.sub(r"\$\{[^}]+\}", "x", body))
+        except ValueError as error:
+            yield f"the body of dashboard {name} is no JSON: {error}"
+        for alarm in sorted(every - set(re.findall(r"\$\{(\w+)\.Arn\}", body))):
+            yield f"alarm {alarm} is not on dashboard {name}"
 
 
 def roles(stack):
@@ -321,7 +439,7 @@ def main():
 
     found = {}
     for stage, stack in stacks.items():
-        for check in (numbers, circles, functions, mappings, queues, roles):
+        for check in (numbers, circles, functions, mappings, queues, alarms, aliases, dashboards, roles):
             for complaint in check(stack):
                 found.setdefault(complaint, []).append(stage)
     for complaint, stages in found.items():
