@@ -1,14 +1,15 @@
 //! The running bundle: the cloud, the stack on it, and the API in front.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use local_aws::iam::Permission;
 use local_aws::lambda::{Binary, Log, Pool, RuntimeApi};
-use local_aws::{Clock, Cloud, State, Store};
+use local_aws::{Clock, Cloud, Iam, State, Store};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -16,7 +17,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::deploy::{self, Specification, Stack, Start};
 use crate::gateway::{Gateway, Routes};
 use crate::invoke::Invoker;
-use crate::mapping::{self, Source, stream};
+use crate::mapping::{Source, stream};
+use crate::permissions::Permissions;
 use crate::template::Template;
 
 /// How long requests under way may take when the bundle stops.
@@ -33,8 +35,12 @@ pub struct Options {
     pub state: State,
     /// An AWS endpoint to use instead of the embedded one.
     pub aws_endpoint: Option<String>,
+    /// The roles of that endpoint, if it is of an embedded cloud.
+    pub iam: Option<Iam>,
     /// A directory of built binaries to run instead of the functions of this process.
     pub bundle: Option<PathBuf>,
+    /// What is done about the functions' rights besides giving them.
+    pub permissions: Permissions,
     /// Values of the template's parameters.
     pub parameters: BTreeMap<String, String>,
     /// Functions that no queue, stream or schedule invokes.
@@ -50,7 +56,9 @@ impl Default for Options {
             aws_port: 0,
             state: State::Memory,
             aws_endpoint: None,
+            iam: None,
             bundle: None,
+            permissions: Permissions::default(),
             parameters: BTreeMap::new(),
             held: Vec::new(),
             template: default_template(),
@@ -80,6 +88,8 @@ pub struct Bundle {
     specifications: Vec<Specification>,
     ignored: Vec<String>,
     notes: Vec<String>,
+    iam: Option<Iam>,
+    granted: BTreeSet<Permission>,
 }
 
 /// What the API and the console look at.
@@ -101,15 +111,18 @@ impl Bundle {
         // Both ports first: a taken one is known before anything is made.
         let api = listen(options.port, "--port").await?;
         let address = api.local_addr().map_err(refused)?;
-        let (cloud, endpoint) = match options.aws_endpoint {
-            Some(endpoint) => (None, endpoint),
+        let (cloud, endpoint, iam) = match options.aws_endpoint {
+            Some(endpoint) => (None, endpoint, options.iam),
             None => {
                 let listener = listen(options.aws_port, "--aws-port").await?;
                 let cloud = Cloud::start(listener, &options.state, clock.clone()).await.map_err(refused)?;
-                let endpoint = cloud.endpoint();
-                (Some(Arc::new(cloud)), endpoint)
+                let (endpoint, iam) = (cloud.endpoint(), cloud.iam().clone());
+                (Some(Arc::new(cloud)), endpoint, Some(iam))
             }
         };
+        if let Some(iam) = &iam {
+            options.permissions.apply(iam).map_err(refused)?;
+        }
         let store = match &cloud {
             Some(cloud) => cloud.store().clone(),
             None => Store::memory().map_err(refused)?,
@@ -124,35 +137,35 @@ impl Bundle {
             },
         };
         let in_process = options.bundle.is_none();
-        let stack = deploy::deploy(&template, &aws, &endpoint, &starter).await.map_err(refused)?;
-        let Stack { functions, specifications, routes, cors, sources, ignored } = stack;
+        let stack =
+            deploy::deploy(&template, &aws, &endpoint, iam.as_ref(), &starter).await.map_err(refused)?;
+        let Stack { functions, specifications, routes, cors, throttle, sources, granted, ignored } = stack;
         for held in &options.held {
             if !functions.contains_key(held) {
                 return Err(StartError(format!("--hold: there is no function {held}")));
             }
         }
         let shared = Arc::new(Shared {
-            gateway: Gateway::new(Routes::new(routes), cors, clock.clone()),
+            gateway: Gateway::new(Routes::new(routes), cors, throttle, clock.clone()),
             functions,
             cloud: cloud.clone(),
             clock: clock.clone(),
             in_process,
         });
         let mut tasks = JoinSet::new();
-        let services = stream::Services {
-            streams: aws_sdk_dynamodbstreams::Client::new(aws.config()),
-            s3: aws.s3(),
-            store,
-            cloud,
-        };
-        for (source, function) in sources {
+        for (source, function, aws) in sources {
             if options.held.contains(&function.name) {
                 continue;
             }
             match source {
-                Source::Queue(mapping) => tasks.spawn(mapping.run(mapping::queue::client(&aws), function)),
-                Source::Stream(mapping) => tasks.spawn(mapping.run(services.clone(), function)),
-                Source::Schedule(mapping) => tasks.spawn(mapping.run(clock.clone(), function)),
+                Source::Queue(mapping) => tasks.spawn(mapping.run(aws, function)),
+                Source::Stream(mapping) => {
+                    let streams = aws_sdk_dynamodbstreams::Client::new(aws.config());
+                    let (store, cloud) = (store.clone(), cloud.clone());
+                    let services = stream::Services { streams, s3: aws.s3(), store, cloud };
+                    tasks.spawn(mapping.run(services, function))
+                }
+                Source::Schedule(mapping) => tasks.spawn(mapping.run(clock.clone(), aws, function)),
             };
         }
         let router: Router = crate::console::router(Arc::clone(&shared));
@@ -161,7 +174,19 @@ impl Bundle {
         let close = Arc::clone(&closing);
         let server = axum::serve(api, service).with_graceful_shutdown(async move { close.notified().await });
         let server = tokio::spawn(server.into_future());
-        Ok(Self { shared, server, closing, address, endpoint, tasks, specifications, ignored, notes })
+        Ok(Self {
+            shared,
+            server,
+            closing,
+            address,
+            endpoint,
+            tasks,
+            specifications,
+            ignored,
+            notes,
+            iam,
+            granted,
+        })
     }
 
     /// Where the API is.
@@ -182,6 +207,16 @@ impl Bundle {
     /// What the functions were started with.
     pub fn specifications(&self) -> &[Specification] {
         &self.specifications
+    }
+
+    /// The roles of the functions, and what they did; nothing where the endpoint knows of no roles.
+    pub fn iam(&self) -> Option<&Iam> {
+        self.iam.as_ref()
+    }
+
+    /// What the template lets each function do.
+    pub fn granted(&self) -> &BTreeSet<Permission> {
+        &self.granted
     }
 
     /// What the template asks for and a laptop does not do.

@@ -3,20 +3,24 @@
 //! A resource is made as soon as all that it refers to exists, so the template's order does not matter.
 //! What exists already is left as it is: a second start finds the state of the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use local_aws::Iam;
+use local_aws::iam::{Credentials, Permission};
 use serde_json::Value;
 use shared::aws::Aws;
 
-use crate::gateway::{Cors, Route};
+use crate::gateway::{Cors, Route, Throttle};
 use crate::invoke::Invoker;
 use crate::mapping::Source;
 use crate::template::{Scope, Template, Unresolved, text};
 
 mod custom;
+mod known;
 mod resource;
+mod role;
 
 pub(crate) use custom::Answers;
 
@@ -33,8 +37,12 @@ pub struct Stack {
     pub routes: Vec<(Route, Arc<Invoker>)>,
     /// The API's CORS.
     pub cors: Cors,
-    /// What else invokes functions.
-    pub sources: Vec<(Source, Arc<Invoker>)>,
+    /// How often each of its routes may be called.
+    pub throttle: Throttle,
+    /// What else invokes functions, with AWS as their roles reach it.
+    pub sources: Vec<(Source, Arc<Invoker>, Aws)>,
+    /// What the template lets each function do.
+    pub granted: BTreeSet<Permission>,
     /// What the template asks for and a laptop does not do.
     pub ignored: Vec<String>,
 }
@@ -74,27 +82,33 @@ pub trait Start {
     fn start(&self, function: Specification) -> impl Future<Output = Result<Invoker, String>> + Send;
 }
 
-/// Makes everything that `template` describes.
+/// Makes everything that `template` describes. Functions have the rights of their roles where `iam` is the endpoint's, and
+/// may do everything elsewhere.
 pub async fn deploy(
     template: &Template,
     aws: &Aws,
     endpoint: &str,
+    iam: Option<&Iam>,
     starter: &impl Start,
 ) -> Result<Stack, DeployError> {
     let mut deployment = Deployment {
         template,
         aws,
         endpoint,
+        iam,
         scope: template.scope(STACK),
         stack: Stack {
             functions: BTreeMap::new(),
             specifications: Vec::new(),
             routes: Vec::new(),
             cors: Cors::default(),
+            throttle: Throttle::default(),
             sources: Vec::new(),
+            granted: BTreeSet::new(),
             ignored: Vec::new(),
         },
     };
+    deployment.stack.ignored = known::unknown(template);
     deployment.name_functions();
     let mut waiting: Vec<(&String, &Value)> = template.resources().collect();
     while !waiting.is_empty() {
@@ -125,6 +139,7 @@ struct Deployment<'a> {
     template: &'a Template,
     aws: &'a Aws,
     endpoint: &'a str,
+    iam: Option<&'a Iam>,
     scope: Scope<'a>,
     stack: Stack,
 }
@@ -152,6 +167,10 @@ impl Deployment<'_> {
             }
         }
         let kind = text(&resource["Type"]);
+        if resource::WITHOUT_EFFECT.contains(&kind.as_str()) {
+            self.stand_in(id);
+            return Ok(());
+        }
         if kind == "AWS::Serverless::Function" {
             return self.function(id, resource, starter).await;
         }
@@ -164,7 +183,7 @@ impl Deployment<'_> {
 
     /// A number that a function says of itself, or `Globals` of all, or Lambda.
     fn number(&self, properties: &Value, name: &str, default: u64) -> Result<u64, Unresolved> {
-        let written = properties.get(name).unwrap_or_else(|| self.template.global(name));
+        let written = properties.get(name).unwrap_or_else(|| &self.template.globals()[name]);
         match self.scope.resolve(written)? {
             Value::Null => Ok(default),
             value => {
@@ -178,38 +197,38 @@ impl Deployment<'_> {
         let name = text(&resource["Metadata"]["BuildProperties"]["Binary"]);
         let (timeout, memory) =
             (self.number(properties, "Timeout", 3)?, self.number(properties, "MemorySize", 128)?);
-        let global = self.scope.resolve(&self.template.global("Environment")["Variables"])?;
+        let global = self.scope.resolve(&self.template.globals()["Environment"]["Variables"])?;
         let own = self.scope.resolve(&properties["Environment"]["Variables"])?;
-        let events = self.scope.resolve(&properties["Events"]);
-        // A function that is needed to make what its events refer to can already run.
-        let invoker = match self.stack.functions.get(&name) {
-            Some(started) => Arc::clone(started),
-            None => {
-                let variables = [&global, &own].into_iter().filter_map(Value::as_object);
-                let mut environment: BTreeMap<String, String> =
-                    variables.flatten().map(|(key, value)| (key.clone(), text(value))).collect();
-                environment.extend(credentials(self.endpoint));
-                let specification = Specification {
-                    name: name.clone(),
-                    environment,
-                    timeout: Duration::from_secs(timeout),
-                    memory_mb: u32::try_from(memory).unwrap_or(128),
-                };
-                let started = starter.start(specification.clone()).await.map_err(Unresolved::Invalid)?;
-                let started = Arc::new(started);
-                self.stack.functions.insert(name.clone(), Arc::clone(&started));
-                self.stack.specifications.push(specification);
-                started
-            }
+        let events = self.scope.resolve(&properties["Events"])?;
+        let invocations = self.scope.resolve(&properties["EventInvokeConfig"])?;
+        let credentials = self.role(&name, properties, &events, &invocations)?;
+        let variables = [&global, &own].into_iter().filter_map(Value::as_object);
+        let mut environment: BTreeMap<String, String> =
+            variables.flatten().map(|(key, value)| (key.clone(), text(value))).collect();
+        environment.extend(of_lambda(self.endpoint, credentials.as_ref()));
+        let specification = Specification {
+            name: name.clone(),
+            environment,
+            timeout: Duration::from_secs(timeout),
+            memory_mb: u32::try_from(memory).unwrap_or(128),
         };
-        for (event, source) in events?.as_object().into_iter().flatten() {
+        let invoker = Arc::new(starter.start(specification.clone()).await.map_err(Unresolved::Invalid)?);
+        self.stack.functions.insert(name.clone(), Arc::clone(&invoker));
+        self.stack.specifications.push(specification);
+        for (event, source) in events.as_object().into_iter().flatten() {
             let kind = text(&source["Type"]);
             if kind == "HttpApi" {
                 let (method, path) =
                     (text(&source["Properties"]["Method"]), text(&source["Properties"]["Path"]));
                 self.stack.routes.push((Route { method: method.to_uppercase(), path }, Arc::clone(&invoker)));
-            } else if let Some(source) = Source::read(&kind, &format!("{id}{event}"), &source["Properties"]) {
-                self.stack.sources.push((source, Arc::clone(&invoker)));
+            } else if let Some(source) =
+                Source::read(&kind, &format!("{id}{event}"), &source["Properties"], &invocations)
+            {
+                let aws = match &credentials {
+                    Some(credentials) => crate::aws_as(credentials, self.endpoint),
+                    None => self.aws.clone(),
+                };
+                self.stack.sources.push((source, Arc::clone(&invoker), aws));
             } else {
                 self.stack.ignored.push(format!("{id}: events of type {kind}"));
             }
@@ -228,14 +247,19 @@ fn listed(value: &Value) -> Vec<String> {
 }
 
 /// What Lambda puts into every function's environment, and where the emulated cloud is.
-fn credentials(endpoint: &str) -> [(String, String); 4] {
-    [
+fn of_lambda(endpoint: &str, credentials: Option<&Credentials>) -> BTreeMap<String, String> {
+    let (id, secret) = credentials
+        .map_or((local_aws::ACCESS_KEY_ID, local_aws::SECRET_ACCESS_KEY), |credentials| {
+            (&credentials.access_key_id, &credentials.secret_access_key)
+        });
+    let token = credentials.map(|credentials| ("AWS_SESSION_TOKEN", credentials.session_token.as_str()));
+    let variables = [
         ("AWS_REGION", local_aws::REGION),
-        ("AWS_ACCESS_KEY_ID", local_aws::ACCESS_KEY_ID),
-        ("AWS_SECRET_ACCESS_KEY", local_aws::SECRET_ACCESS_KEY),
+        ("AWS_ACCESS_KEY_ID", id),
+        ("AWS_SECRET_ACCESS_KEY", secret),
         ("AWS_ENDPOINT_URL", endpoint),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    ];
+    variables.into_iter().chain(token).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 pub(crate) fn function_arn(name: &str) -> String {

@@ -20,9 +20,11 @@ use crate::invoke::{Failed, Invoker};
 mod cors;
 mod grpc;
 mod route;
+mod throttle;
 
 pub use cors::Cors;
 pub use route::{Route, Routes};
+pub use throttle::Throttle;
 
 /// API Gateway's own limit of a request's body, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -35,17 +37,23 @@ const MAX_ANSWER: usize = MAX_EVENT + 100;
 /// The log target of the line that each request leaves.
 pub const REQUESTS: &str = "request";
 
-/// The API: its routes and its CORS.
+/// The API: its routes, its CORS, and how often it may be called.
 pub struct Gateway {
     routes: Routes<Arc<Invoker>>,
     cors: Cors,
+    throttle: Throttle,
     clock: local_aws::Clock,
 }
 
 impl Gateway {
     /// An API with these routes.
-    pub fn new(routes: Routes<Arc<Invoker>>, cors: Cors, clock: local_aws::Clock) -> Self {
-        Self { routes, cors, clock }
+    pub fn new(
+        routes: Routes<Arc<Invoker>>,
+        cors: Cors,
+        throttle: Throttle,
+        clock: local_aws::Clock,
+    ) -> Self {
+        Self { routes, cors, throttle, clock }
     }
 
     /// Answers a request as API Gateway would, and logs a line of it.
@@ -75,6 +83,9 @@ impl Gateway {
         else {
             return (own(StatusCode::NOT_FOUND, "Not Found"), "-");
         };
+        if !self.throttle.lets(&route.key(), Instant::now()) {
+            return (own(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"), "-");
+        }
         let (parts, body) = request.into_parts();
         let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
             return (own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"), "-");

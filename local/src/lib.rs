@@ -16,6 +16,7 @@ pub mod grant;
 pub mod invoke;
 pub mod mapping;
 pub mod openapi;
+pub mod permissions;
 mod running;
 pub mod seed;
 pub mod smoke;
@@ -23,16 +24,27 @@ pub mod template;
 
 pub use bundle::{Bundle, Options};
 
+use local_aws::iam::Credentials;
 use shared::Function;
 use shared::aws::{Aws, Environment};
 
-/// AWS's clients for the endpoint at this URL, with the credentials of the embedded one.
+/// AWS's clients for the endpoint at this URL, as the account's own user of the embedded one.
 pub fn aws_at(endpoint: &str) -> Aws {
+    aws(endpoint, local_aws::ACCESS_KEY_ID, local_aws::SECRET_ACCESS_KEY, None)
+}
+
+/// AWS's clients for the endpoint at this URL, as a role.
+pub(crate) fn aws_as(role: &Credentials, endpoint: &str) -> Aws {
+    let Credentials { access_key_id, secret_access_key, session_token } = role;
+    aws(endpoint, access_key_id, secret_access_key, Some(session_token.clone()))
+}
+
+fn aws(endpoint: &str, access_key_id: &str, secret_access_key: &str, session_token: Option<String>) -> Aws {
     Aws::new(Environment {
         region: local_aws::REGION.to_owned(),
-        access_key_id: local_aws::ACCESS_KEY_ID.to_owned(),
-        secret_access_key: local_aws::SECRET_ACCESS_KEY.to_owned(),
-        session_token: None,
+        access_key_id: access_key_id.to_owned(),
+        secret_access_key: secret_access_key.to_owned(),
+        session_token,
         endpoint: Some(endpoint.to_owned()),
     })
 }

@@ -88,6 +88,12 @@ enum Command {
         #[arg(long, env = "ARCANA_AWS_PORT", default_value_t = 4566, global = true)]
         aws_port: u16,
     },
+    /// Print what the template lets each function do, or what of it nobody has used
+    Permissions {
+        /// What was used: a file that `ARCANA_PERMISSIONS_LOG` had tests write
+        #[arg(long, value_name = "FILE")]
+        used: Option<PathBuf>,
+    },
     /// Put to the rules of the running bundle once more what went over its bus between two moments
     Replay {
         /// From when on, as 2026-11-25T10:00:00Z
@@ -133,6 +139,7 @@ async fn main() -> ExitCode {
     show_logs(arguments.verbose);
     let ended = match arguments.command {
         Some(Command::Smoke { bundle }) => local::smoke::run(&bundle).await,
+        Some(Command::Permissions { used }) => local::permissions::run(used.as_deref()).await,
         Some(Command::Openapi { file }) => write_document(file),
         Some(Command::GrantRole { email, role, port }) => grant_role(&email, &role, port).await,
         Some(Command::Seed { count, aws_port }) => local::seed::run(aws_port, count).await,

@@ -1,6 +1,7 @@
 //! Plays Lambda's event source mappings, and EventBridge Scheduler: what invokes functions unasked.
 
 use serde_json::Value;
+use shared::aws::Aws;
 
 use crate::template::text;
 
@@ -19,8 +20,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads an event of a SAM function, whose values are resolved; nothing if it is of another type.
-    pub fn read(kind: &str, id: &str, properties: &Value) -> Option<Self> {
+    /// Reads an event of a SAM function and its `EventInvokeConfig`, whose values are resolved; nothing if it is of another
+    /// type.
+    pub fn read(kind: &str, id: &str, properties: &Value, invocations: &Value) -> Option<Self> {
         let number = |value: &Value, default: usize| {
             value.as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
         };
@@ -51,6 +53,7 @@ impl Source {
                 expression: text(&properties["ScheduleExpression"]),
                 enabled: properties["State"] != "DISABLED",
                 input: properties.get("Input").map_or_else(|| "{}".to_owned(), text),
+                failing: schedule::Failing::read(invocations),
             })),
             _ => None,
         }
@@ -72,4 +75,11 @@ fn failures(answer: &str) -> Option<Vec<String>> {
             .collect(),
         _ => None,
     }
+}
+
+/// The URL of a queue of the endpoint, which Lambda knows without being let ask for it.
+fn queue_url(aws: &Aws, arn: &str) -> String {
+    let name = arn.rsplit(':').next().unwrap_or_default();
+    let endpoint = aws.config().endpoint_url().unwrap_or_default().trim_end_matches('/');
+    format!("{endpoint}/{}/{name}", local_aws::ACCOUNT)
 }

@@ -76,9 +76,9 @@ impl Template {
         self.document["Resources"].as_object().into_iter().flatten()
     }
 
-    /// A property of `Globals.Function`.
-    pub fn global(&self, property: &str) -> &Value {
-        &self.document["Globals"]["Function"][property]
+    /// `Globals.Function`: what is said of every function.
+    pub fn globals(&self) -> &Value {
+        &self.document["Globals"]["Function"]
     }
 
     /// A scope in which the template's values can be resolved.

@@ -18,8 +18,8 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
-use crate::Result;
 use crate::outgoing::{self, Outgoing};
+use crate::{Error, Result};
 
 /// The roots that AWS's endpoints chain to (<https://www.amazontrust.com/repository/>). The first to
 /// expire does so on 2037-12-31.
@@ -31,8 +31,19 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(4);
 /// How long a call may take with all its attempts: well inside the 25 s after which a function gives up.
 const OPERATION: Duration = Duration::from_secs(12);
-/// Attempts of one call; the SDK backs off with jitter between them.
-const ATTEMPTS: u32 = 3;
+/// Attempts of one call. Where DynamoDB throttles three calls of ten, one in 4,500 fails all of them.
+const ATTEMPTS: u32 = 7;
+/// The SDK backs off between them, up to twice as long each time, with full jitter: 1.6 s in all on average.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Waits up to `longest`, with full jitter: those who were refused at once do not come again at once.
+pub async fn pause(longest: Duration) -> Result<()> {
+    let random = getrandom::u64().map_err(Error::internal)?;
+    let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX - 1);
+    tokio::time::sleep(Duration::from_millis(random % (longest + 1))).await;
+    Ok(())
+}
 
 /// Who calls AWS, where.
 pub struct Environment {
@@ -75,7 +86,12 @@ impl Aws {
             .http_client(http.clone())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(FIRST_PAUSE)
+                    .with_max_backoff(LONGEST_PAUSE),
+            )
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(CONNECT)

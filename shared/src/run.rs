@@ -19,7 +19,8 @@ pub type Exit = ExitCode;
 pub fn run(function: &Function) -> Exit {
     let variables: Variables = std::env::vars().collect();
     let name = function.name;
-    crate::log::start(variables.get("AWS_LAMBDA_LOG_LEVEL").map(String::as_str));
+    let variable = |name: &str| variables.get(name).map(String::as_str);
+    crate::log::start(variable("AWS_LAMBDA_LOG_LEVEL"), variable("METRICS_NAMESPACE"));
     let starting = function.start(variables, Clock::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = match runtime {

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
+use crate::aws::pause;
 use crate::{Error, Result};
 
 /// An item's key, or all of an item.
@@ -314,8 +315,5 @@ pub async fn retry_changed<'a, T>(mut work: impl FnMut() -> BoxFuture<'a, Result
 /// Waits before the try `attempt`, with full jitter; the first one, 0, waits for nothing.
 pub(crate) async fn pause_before(attempt: u32) -> Result<()> {
     let Some(earlier) = attempt.checked_sub(1) else { return Ok(()) };
-    let longest = FIRST_WAIT_MS << earlier.min(TRIES);
-    let random = getrandom::u64().map_err(Error::internal)?;
-    tokio::time::sleep(Duration::from_millis(random % (longest + 1))).await;
-    Ok(())
+    pause(Duration::from_millis(FIRST_WAIT_MS << earlier.min(TRIES))).await
 }

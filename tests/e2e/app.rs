@@ -4,7 +4,9 @@ use std::env;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use local::permissions::Permissions;
 use local::{Bundle, Options};
+use local_aws::iam::Permission;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -135,10 +137,28 @@ pub(crate) async fn eventually<T>(
     }
 }
 
+/// As much as a promise says where `ARCANA_WHOLE` is set, a fifth of it otherwise: what shows in thousands shows in hundreds.
+pub(crate) fn share(whole: u64) -> u64 {
+    if env::var_os("ARCANA_WHOLE").is_some() { whole } else { whole / 5 }
+}
+
 /// Says why a test does nothing. Not with `eprintln!`, which is heard of failing tests only.
 pub(crate) fn skipped(why: &str) {
     let thread = std::thread::current();
     let _ = writeln!(std::io::stderr(), "skipped {}: {why}", thread.name().unwrap_or_default());
+}
+
+/// `ARCANA_PERMISSIONS_LOG` names a file that is to tell which test used which right of a function, and `ARCANA_WITHHELD` a right
+/// that is not given, as `cargo run -- permissions` prints it.
+fn permissions() -> Permissions {
+    let by = || std::thread::current().name().unwrap_or_default().to_owned();
+    let withheld = env::var("ARCANA_WITHHELD").ok().map(|right| {
+        let words: Vec<&str> = right.split_whitespace().collect();
+        let [role, action, resource] = words.try_into().expect("a function, an action and a resource");
+        Permission { role: role.to_owned(), action: action.to_owned(), resource: resource.to_owned() }
+    });
+    let log = env::var_os("ARCANA_PERMISSIONS_LOG").map(|path| (path.into(), by()));
+    Permissions { log, withheld }
 }
 
 impl TestApp {
@@ -190,6 +210,7 @@ impl TestApp {
 
     /// A bundle with these options, or why there is none.
     pub(crate) async fn try_boot(options: Options) -> Result<Self, String> {
+        let options = Options { permissions: permissions(), ..options };
         // Boxed: the future of a whole bundle is deep.
         let bundle = Box::pin(Bundle::start(options)).await.map_err(|error| error.to_string())?;
         let app = Self::at(&bundle.api_url());

@@ -5,7 +5,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -30,15 +30,27 @@ pub(crate) struct Faults {
     pub(crate) cuts: u64,
     /// Of 100 entries of `PutEvents`, how many the bus refuses.
     pub(crate) refusals: u64,
-    /// Whether messages of queues and records of streams are delivered five times, in any order.
+    /// Of 100 calls of DynamoDB, how many are throttled.
+    pub(crate) throttles: u64,
+    /// Of 100 calls of DynamoDB, how many are answered after [`SPIKE`] only.
+    pub(crate) spikes: u64,
+    /// Milliseconds from one mail that SES takes to the next: any sooner is too many.
+    pub(crate) mail_gap_ms: u64,
+    /// Whether messages of queues are delivered five times, in any order, and records of streams as often, in theirs.
     pub(crate) repeats: bool,
 }
+
+/// What a slow call takes: longer than anybody waits for one attempt.
+const SPIKE: Duration = Duration::from_secs(5);
 
 /// A service that can be away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Service {
     Bus,
     Ses,
+    DynamoDb,
+    /// DynamoDB that takes calls and does not answer.
+    HangingDynamoDb,
 }
 
 impl Service {
@@ -61,8 +73,12 @@ pub(crate) struct Done {
     pub(crate) conflicts: AtomicU64,
     pub(crate) cuts: AtomicU64,
     pub(crate) refusals: AtomicU64,
+    pub(crate) throttles: AtomicU64,
     calls: AtomicU64,
+    calls_of_dynamodb: AtomicU64,
     away: Mutex<Option<Service>>,
+    /// When SES took the last mail.
+    last_mail: Mutex<Option<Instant>>,
     repeats: Repeats,
     /// When SES refused a mail.
     pub(crate) refused_mails: Mutex<Vec<Instant>>,
@@ -143,8 +159,11 @@ pub(crate) async fn start_with(
         conflicts: AtomicU64::default(),
         cuts: AtomicU64::default(),
         refusals: AtomicU64::default(),
+        throttles: AtomicU64::default(),
         calls: AtomicU64::default(),
+        calls_of_dynamodb: AtomicU64::default(),
         away: Mutex::default(),
+        last_mail: Mutex::default(),
         repeats: Repeats::default(),
         refused_mails: Mutex::default(),
         reads: Mutex::default(),
@@ -154,7 +173,8 @@ pub(crate) async fn start_with(
     let listener = listen().await;
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, router).into_future());
-    let options = Options { aws_endpoint: Some(endpoint), ..options };
+    let iam = Some(done.cloud.iam().clone());
+    let options = Options { aws_endpoint: Some(endpoint), iam, ..options };
     Some((TestApp::try_boot(options).await.unwrap(), done))
 }
 
@@ -163,12 +183,38 @@ fn is_due(count: u64, share: u64) -> bool {
     (count * share) % 100 < share
 }
 
+/// Whether the `count`th of something is one of the `share` in 100 that are drawn by chance, and the same each time (`SplitMix64`).
+fn is_drawn(count: u64, share: u64) -> bool {
+    let mixed = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) % 100 < share
+}
+
 async fn forward(
     extract::State(proxy): extract::State<Arc<Proxy>>,
     request: Request,
 ) -> Result<Response, Infallible> {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    // Not its streams: what Lambda waits for is not what a request waits for.
+    let of_dynamodb = target.is_some_and(|target| target.starts_with("DynamoDB_"));
     let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
+    if of_dynamodb {
+        let away_now = *proxy.done.away.lock().unwrap();
+        match away_now {
+            Some(Service::DynamoDb) => return Ok(away()),
+            Some(Service::HangingDynamoDb) => std::future::pending::<()>().await,
+            _ => {}
+        }
+        let count = proxy.done.calls_of_dynamodb.fetch_add(1, Ordering::Relaxed);
+        if is_drawn(count, proxy.faults.throttles) {
+            proxy.done.throttles.fetch_add(1, Ordering::Relaxed);
+            return Ok(throttled());
+        }
+        if is_drawn(!count, proxy.faults.spikes) {
+            tokio::time::sleep(SPIKE).await;
+        }
+    }
     let transaction = operation == "TransactWriteItems";
     let writes = transaction || matches!(operation.as_str(), "PutItem" | "UpdateItem");
     let count = if writes { proxy.done.calls.fetch_add(1, Ordering::Relaxed) } else { 0 };
@@ -196,6 +242,9 @@ async fn forward(
     let service = Service::of(&operation, path);
     if service.is_some() && service == *proxy.done.away.lock().unwrap() {
         return Ok(away());
+    }
+    if service == Some(Service::Ses) && proxy.is_too_fast() {
+        return Ok(too_many());
     }
     let refused = if service == Some(Service::Bus) { proxy.refused(&mut body) } else { Vec::new() };
     let stop = proxy.done.gate.meets(&operation, path, &body);
@@ -245,6 +294,17 @@ async fn forward(
 }
 
 impl Proxy {
+    /// Whether a mail comes too soon after the last that was taken; it is taken otherwise.
+    fn is_too_fast(&self) -> bool {
+        let mut last = self.done.last_mail.lock().unwrap();
+        let gap = Duration::from_millis(self.faults.mail_gap_ms);
+        let soon = last.is_some_and(|last| last.elapsed() < gap);
+        if !soon {
+            *last = Some(Instant::now());
+        }
+        soon
+    }
+
     /// Takes out of a `PutEvents` call the entries that the bus refuses; answers their places.
     fn refused(&self, body: &mut Bytes) -> Vec<usize> {
         if self.faults.refusals == 0 {
@@ -283,6 +343,21 @@ fn with_refusals(answer: &Bytes, refused: &[usize]) -> Bytes {
 fn away() -> Response {
     let body = Body::from("{\"__type\":\"ServiceUnavailable\",\"message\":\"away\"}");
     Response::builder().status(503).header("content-type", "application/json").body(body).unwrap()
+}
+
+/// What SES answers whoever sends faster than it is allowed.
+fn too_many() -> Response {
+    let body = Body::from("{\"message\":\"Maximum sending rate exceeded.\"}");
+    let response = Response::builder().status(429).header("content-type", "application/json");
+    response.header("x-amzn-errortype", "TooManyRequestsException").body(body).unwrap()
+}
+
+/// What DynamoDB answers where there is too much to do.
+fn throttled() -> Response {
+    let body =
+        "{\"__type\":\"com.amazon.coral.availability#ThrottlingException\",\"message\":\"Rate exceeded\"}";
+    let response = Response::builder().status(400).header("content-type", "application/x-amz-json-1.0");
+    response.body(Body::from(body)).unwrap()
 }
 
 /// What DynamoDB answers a transaction that meets another.

@@ -91,6 +91,7 @@ pub(crate) async fn start(
     tokio::spawn(axum::serve(listener, service).into_future());
     let options = Options {
         aws_endpoint: Some(endpoint),
+        iam: Some(killer.cloud.iam().clone()),
         bundle: Some(PathBuf::from(binaries)),
         held: held.iter().map(ToString::to_string).collect(),
         parameters,

@@ -43,6 +43,7 @@ mod rotation;
 mod search;
 mod sessions;
 mod stock;
+mod throttled;
 mod uploads;
 mod users;
 mod visibility;

@@ -6,10 +6,10 @@ use futures_util::future::join;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{CHANGE_PASSWORD, LOGOUT_ALL, OTHER_PASSWORD, PASSWORD, TestApp, Tokens, USERS};
+use crate::app::{CHANGE_PASSWORD, LOGOUT_ALL, OTHER_PASSWORD, PASSWORD, TestApp, Tokens, USERS, share};
 
 /// Rounds in all, over three ways to end sessions.
-const ROUNDS: usize = 500;
+const ROUNDS: u64 = 500;
 
 /// What is raced. A login that answered after it began may live on only if it began after it.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,8 @@ async fn a_login_that_races_the_end_of_all_sessions_ends_with_none() {
     let admin = app.login(&app.register_admin().await).await;
     let mut account = app.register().await;
     let (mut won, mut lost) = (0, 0);
-    for round in 0..ROUNDS {
-        let race = [Race::LogoutAll, Race::Password, Race::Suspension][round % 3];
+    for round in 0..share(ROUNDS) {
+        let race = [Race::LogoutAll, Race::Password, Race::Suspension][usize::try_from(round % 3).unwrap()];
         if round % 10 == 0 {
             account = app.register().await;
         }
@@ -41,7 +41,7 @@ async fn a_login_that_races_the_end_of_all_sessions_ends_with_none() {
         let tokens = app.login(&account).await;
         let ending = async {
             // From before the login's commit to after it.
-            tokio::time::sleep(std::time::Duration::from_millis(round as u64 % 25)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(round % 25)).await;
             match race {
                 Race::LogoutAll => app.do_as(&tokens.access, Method::POST, LOGOUT_ALL, &json!({})).await,
                 Race::Password => {

@@ -30,7 +30,8 @@ async fn as_many_are_greeted_as_have_registered_and_each_once() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let cloud = Cloud::start(listener, &State::Memory, Clock::default()).await.unwrap();
     let bundle = std::env::var("ARCANA_BUNDLE").ok().map(PathBuf::from);
-    let options = Options { aws_endpoint: Some(cloud.endpoint()), bundle, ..Options::default() };
+    let iam = Some(cloud.iam().clone());
+    let options = Options { aws_endpoint: Some(cloud.endpoint()), iam, bundle, ..Options::default() };
     let app = TestApp::try_boot(options).await.unwrap();
     let started = Instant::now();
     let registered: Vec<String> = stream::iter(0..count)

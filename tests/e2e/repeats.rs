@@ -38,7 +38,8 @@ impl Repeats {
         };
         let mut parsed: Value = serde_json::from_slice(answer).unwrap();
         let fresh = parsed[member].as_array().cloned().unwrap_or_default();
-        let added = self.state.lock().unwrap().deliver(&source, &fresh);
+        let ordered = operation == "GetRecords";
+        let added = self.state.lock().unwrap().deliver(&source, &fresh, ordered);
         if added.is_empty() {
             return false;
         }
@@ -62,11 +63,19 @@ fn shard_of(request: &Value) -> String {
 }
 
 impl State {
-    /// What is delivered once more beside what is fresh, in any order.
-    fn deliver(&mut self, source: &str, fresh: &[Value]) -> Vec<Value> {
+    /// What is delivered once more beside what is fresh: messages in any order, records from an earlier one on, for of an item a
+    /// stream never tells an older change last.
+    fn deliver(&mut self, source: &str, fresh: &[Value], ordered: bool) -> Vec<Value> {
         let mut left = self.left.remove(source).unwrap_or_default();
         let mut added = Vec::new();
-        while added.len() < AT_ONCE && !left.is_empty() {
+        if ordered {
+            added.extend(left.iter().map(|(delivery, _)| delivery.clone()));
+            for (_, times) in &mut left {
+                *times -= 1;
+            }
+            left.retain(|(_, times)| *times > 0);
+        }
+        while !ordered && added.len() < AT_ONCE && !left.is_empty() {
             let place = self.below(left.len());
             let (delivery, times) = &mut left[place];
             added.push(delivery.clone());

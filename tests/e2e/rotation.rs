@@ -13,13 +13,15 @@ async fn instances(first: Option<&TestApp>, rotation: &str) -> Result<TestApp, S
         [("KeyRotation", rotation), ("AccessTokenSeconds", "300"), ("RefreshTokenSeconds", "3600")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-    let cloud = first.map(|app| app.bundle.as_ref().unwrap().aws_url().to_owned());
+    let bundle = first.map(|app| app.bundle.as_ref().unwrap());
+    let cloud = bundle.map(|bundle| bundle.aws_url().to_owned());
+    let iam = bundle.and_then(|bundle| bundle.iam().cloned());
     // Queues and streams are read by the first alone.
     let held = match first {
         None => Vec::new(),
         Some(_) => local::functions().map(|function| function.name.to_owned()).collect(),
     };
-    let options = Options { parameters, aws_endpoint: cloud, held, ..Options::default() };
+    let options = Options { parameters, aws_endpoint: cloud, iam, held, ..Options::default() };
     TestApp::try_boot(options).await
 }
 

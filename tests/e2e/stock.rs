@@ -8,7 +8,7 @@ use local::Options;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, PATIENCE, TestApp, eventually};
+use crate::app::{Answer, PATIENCE, TestApp, eventually, share};
 use crate::catalogue::{Catalogue, stock_path};
 use crate::faults::{self, Faults};
 
@@ -109,10 +109,10 @@ async fn sell_out(shop: &Catalogue, stock: u64, orders: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_orders_of_six_thousand_leave_none() {
+async fn orders_of_more_than_there_is_leave_none() {
     let held = READERS.map(ToOwned::to_owned).to_vec();
     let Some(app) = TestApp::with(Options { held, ..Options::default() }).await else { return };
-    sell_out(&Catalogue::of(app).await, 6_000, 10_000).await;
+    sell_out(&Catalogue::of(app).await, share(6_000), share(10_000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,9 +122,9 @@ async fn no_order_is_lost_or_doubled_when_replies_are_cut_and_transactions_meet(
     else {
         return;
     };
-    sell_out(&Catalogue::of(app).await, 6_000, 10_000).await;
+    sell_out(&Catalogue::of(app).await, share(6_000), share(10_000)).await;
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    assert!(count(&done.conflicts) > 3_000 && count(&done.cuts) > 500, "the faults were made");
+    assert!(count(&done.conflicts) > share(3_000) && count(&done.cuts) > share(500), "the faults were made");
 }
 
 /// A change of a name does not wait for a quiet moment of the stock, nor does it undo what is sold meanwhile.

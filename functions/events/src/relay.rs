@@ -10,6 +10,7 @@ use aws_sdk_eventbridge::types::builders::PutEventsRequestEntryBuilder;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use shared::event::{Event, SOURCE};
 use shared::function::StreamReader;
+use shared::log::OF_EVENT;
 use shared::stream::Change;
 use shared::{Error, Function, Init, Result};
 
@@ -112,7 +113,14 @@ impl Relay {
             let (id, correlation_id) = (event.id, &event.correlation_id);
             match refused(entry) {
                 Ok(()) => {
-                    tracing::info!(eventId = %id, correlationId = correlation_id, event = event.fact.kind(), "relayed");
+                    tracing::info!(
+                        eventId = %id,
+                        correlationId = correlation_id,
+                        Event = event.fact.kind(),
+                        Events = 1,
+                        metrics = OF_EVENT,
+                        "relayed"
+                    );
                 }
                 Err(error) => refusals.push((place, error)),
             }

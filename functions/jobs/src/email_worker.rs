@@ -1,13 +1,17 @@
 //! `email-worker`: sends each mail of the `emails` queue, once.
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
+use shared::aws::pause;
 use shared::clock::Clock;
 use shared::function::{Consumer, Delivery};
 use shared::id::UserId;
 use shared::job::{EmailJob, Mail};
+use shared::log::OF_MAIL;
 use shared::one_time::{Links, OneTimeTokens, Purpose};
 use shared::receipts::Receipts;
 use shared::{Error, Function, Init, Result};
@@ -18,6 +22,11 @@ mod letter;
 
 /// `email-worker`.
 pub static FUNCTION: Function = Function::queue::<EmailWorker>("email-worker");
+
+/// How long SES may say that it is asked for too many mails: well inside what a claimed job has.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest pause before it is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What sending mails needs.
 pub struct EmailWorker {
@@ -55,7 +64,13 @@ impl Consumer for EmailWorker {
             tracing::info!(id = %job.id, job = job.mail.kind(), "dropped: its link was used or has expired");
             return Ok(());
         };
-        self.receipts.once(job.id, self.send(to, letter)).await
+        let send = async {
+            self.send(to, letter).await?;
+            let kind = job.mail.kind();
+            tracing::info!(id = %job.id, job = kind, MailsSent = 1, metrics = OF_MAIL, "sent");
+            Ok(())
+        };
+        self.receipts.once(job.id, send).await
     }
 }
 
@@ -95,17 +110,32 @@ impl EmailWorker {
     async fn send(&self, to: &str, Letter { subject, html, text }: Letter) -> Result<()> {
         let body = Body::builder().html(utf8(html)?).text(utf8(text)?).build();
         let message = Message::builder().subject(utf8(subject.into_owned())?).body(body).build();
-        self.ses
+        let request = self
+            .ses
             .send_email()
             .from_email_address(&self.from)
             .configuration_set_name(&self.configuration_set)
             .destination(Destination::builder().to_addresses(to).build())
-            .content(EmailContent::builder().simple(message).build())
-            .send()
-            .await
-            .map_err(without_message)?;
-        Ok(())
+            .content(EmailContent::builder().simple(message).build());
+        let started = Instant::now();
+        loop {
+            match request.clone().send().await {
+                // It has not sent the mail.
+                Err(error) if is_too_fast(&error) && started.elapsed() < PATIENCE => {
+                    pause(LONGEST_PAUSE).await?;
+                }
+                answer => return answer.map(drop).map_err(without_message),
+            }
+        }
     }
+}
+
+/// Whether SES has been asked for more mails than it sends a second
+/// (<https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>).
+fn is_too_fast(error: &SdkError<SendEmailError>) -> bool {
+    let too_many = error.as_service_error().filter(|error| error.is_too_many_requests_exception());
+    // What is over the quota of a day, no pause of seconds lets through.
+    too_many.is_some_and(|error| !error.message().unwrap_or_default().starts_with("Daily"))
 }
 
 /// SES's messages quote the addresses that they are about: only the error's code may be logged.

@@ -47,6 +47,8 @@ const TABLES: &str = "
 /// What a target, or a dead-letter queue, is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
+    /// The rule that it comes by.
+    pub rule_arn: String,
     /// Whom it is for.
     pub target_arn: String,
     /// The JSON that the target gets.

@@ -9,25 +9,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Request, State as Shared};
-use axum::response::Response;
-use http::{StatusCode, header};
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rusqlite::OptionalExtension as _;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::iam::{self, Need};
 use crate::s3::Buckets;
 use crate::sqs::{NewMessage, Sqs};
-use crate::{AwsError, Clock, Deliver, EventBridge, Mailbox, Protocol, Reply, SecretsManager, Store};
+use crate::{AwsError, Clock, Deliver, EventBridge, Iam, Mailbox, SecretsManager, Store};
 
-/// The largest request that any service takes: an object of S3 in one PUT is streamed and has no bound.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+mod dispatch;
+mod ttl;
+
 /// How often events that could not be delivered, and expired items, are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The share of time that looking for expired items takes at most: it reads whole tables.
@@ -71,6 +70,7 @@ struct Services {
     database: dynoxide::Database,
     dynamodb: SocketAddr,
     http: Client<HttpConnector, Body>,
+    iam: Iam,
     s3: Buckets,
     sqs: Sqs,
     bus: Arc<EventBridge>,
@@ -115,9 +115,11 @@ impl Cloud {
         sqs.release_in_flight().map_err(StartError::at("SQS"))?;
         let bus = EventBridge::new(store.clone(), clock.clone(), to_queues(sqs.clone()));
         let bus = Arc::new(bus.map_err(StartError::at("EventBridge"))?);
+        let iam = Iam::default();
         let services = Arc::new(Services {
-            s3: Buckets::new(&objects, store.clone(), clock.clone(), Arc::clone(&bus))
+            s3: Buckets::new(&objects, store.clone(), clock.clone(), Arc::clone(&bus), iam.clone())
                 .map_err(StartError::at("S3"))?,
+            iam,
             bus,
             secrets: SecretsManager::new(store.clone(), clock.clone())
                 .map_err(StartError::at("Secrets Manager"))?,
@@ -135,7 +137,7 @@ impl Cloud {
         tasks.spawn(dynoxide::server::serve_on(inner, database));
         tasks.spawn(Arc::clone(&services).keep_house());
         let router = Router::new()
-            .fallback(dispatch)
+            .fallback(dispatch::dispatch)
             .layer(DefaultBodyLimit::disable())
             .layer(axum::middleware::from_fn(crate::loopback::only))
             .with_state(Arc::clone(&services));
@@ -155,6 +157,11 @@ impl Cloud {
     /// The store that the services share, for state that goes with theirs.
     pub fn store(&self) -> &Store {
         &self.services.store
+    }
+
+    /// The roles, and what they may do.
+    pub fn iam(&self) -> &Iam {
+        &self.services.iam
     }
 
     /// The queues.
@@ -225,8 +232,6 @@ impl Services {
     }
 }
 
-mod ttl;
-
 /// A port for the embedded DynamoDB server, which anybody who finds it may use: it lets pages of any
 /// origin in and checks no signature. So its address, too, is drawn at random out of the 16 million of
 /// loopback; systems that have only the one fall back to it.
@@ -266,7 +271,7 @@ fn remember_clock(store: &Store, clock: &Clock) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The queue of a rule's target gets the event in the transaction that accepts it.
+/// The queue of a rule's target gets the event in the transaction that accepts it, if its policy lets the rule.
 fn to_queues(sqs: Sqs) -> Deliver {
     Box::new(move |transaction, delivery| {
         let queue = delivery.target_arn.rsplit(':').next().unwrap_or_default();
@@ -274,6 +279,15 @@ fn to_queues(sqs: Sqs) -> Deliver {
             return Err(AwsError::client(
                 "ResourceNotFoundException",
                 "only queues of this cloud are targets",
+            ));
+        }
+        let send =
+            Need::new("sqs:SendMessage", &delivery.target_arn).with("aws:SourceArn", &delivery.rule_arn);
+        if !iam::lets_service(&Sqs::policy(transaction, queue)?, "events.amazonaws.com", &send) {
+            let rule = &delivery.rule_arn;
+            return Err(AwsError::client(
+                "AccessDenied",
+                format!("the policy of {queue} does not let {rule} send to it"),
             ));
         }
         let attribute = |value: &String| serde_json::json!({"DataType": "String", "StringValue": value});
@@ -285,115 +299,4 @@ fn to_queues(sqs: Sqs) -> Deliver {
         sqs.send_in(transaction, queue, message)?;
         Ok(())
     })
-}
-
-/// Finds the service that a request is for, as its protocol tells.
-async fn dispatch(Shared(services): Shared<Arc<Services>>, request: Request) -> Response {
-    let target =
-        request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    match target.as_deref().and_then(|target| target.split_once('.')) {
-        Some(("DynamoDB_20120810" | "DynamoDBStreams_20120810", action)) => {
-            services.dynamodb(request, writes(action)).await
-        }
-        Some(("AmazonSQS", action)) => {
-            let reply = match json(request).await {
-                Ok(input) => services.sqs.handle(action, input).await,
-                Err(error) => Err(error),
-            };
-            Protocol::Json10.respond(reply)
-        }
-        Some(("AWSEvents", action)) => {
-            let reply = match json(request).await {
-                Ok(input) => services.bus.handle(action, input).await,
-                Err(error) => Err(error),
-            };
-            // Queues that the events went to are told of them now that they are committed.
-            services.sqs.wake();
-            Protocol::Json11.respond(reply)
-        }
-        Some(("secretsmanager", action)) => {
-            let reply = match json(request).await {
-                Ok(input) => services.secrets.handle(action, input).await,
-                Err(error) => Err(error),
-            };
-            Protocol::Json11.respond(reply)
-        }
-        Some((service, _)) => Protocol::Json11.respond(Err(AwsError::client(
-            "UnknownOperationException",
-            format!("{service} is not emulated"),
-        ))),
-        None if request.uri().path() == "/v2/email/outbound-emails" => {
-            Protocol::RestJson.respond(json(request).await.and_then(|input| services.mail.handle_send(input)))
-        }
-        None if request.uri().path() == "/"
-            && request.method() == http::Method::GET
-            && !is_signed(&request) =>
-        {
-            services.dynamodb(request, false).await
-        }
-        None => services.object(request).await,
-    }
-}
-
-/// Whether a DynamoDB operation may put records into a stream.
-fn writes(action: &str) -> bool {
-    matches!(
-        action,
-        "PutItem"
-            | "UpdateItem"
-            | "DeleteItem"
-            | "BatchWriteItem"
-            | "TransactWriteItems"
-            | "ExecuteStatement"
-            | "BatchExecuteStatement"
-            | "ExecuteTransaction"
-    )
-}
-
-fn is_signed(request: &Request) -> bool {
-    request.headers().contains_key(header::AUTHORIZATION)
-}
-
-async fn json(request: Request) -> Result<Value, AwsError> {
-    let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY)
-        .await
-        .map_err(|error| AwsError::client("RequestEntityTooLarge", error.to_string()))?;
-    let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
-    serde_json::from_slice(&bytes)
-        .map_err(|error| AwsError::client("SerializationException", error.to_string()))
-}
-
-impl Services {
-    async fn dynamodb(&self, mut request: Request, writes: bool) -> Response {
-        let uri = format!("http://{}/", self.dynamodb);
-        *request.uri_mut() = uri.parse().expect("an address makes a URI");
-        let response = match self.http.request(request).await {
-            Ok(response) => response.map(Body::new),
-            Err(error) => return Protocol::Json10.respond(unavailable("DynamoDB", error)),
-        };
-        if writes {
-            self.written.notify_waiters();
-        }
-        response
-    }
-
-    async fn object(&self, request: Request) -> Response {
-        match self.s3.answer(request).await {
-            Ok(response) => {
-                // Queues that were told of an object hear it now that it is committed.
-                self.sqs.wake();
-                response
-            }
-            Err(error) => {
-                let mut response = Protocol::Json10.respond(unavailable("S3", error));
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            }
-        }
-    }
-}
-
-fn unavailable(service: &str, error: impl std::fmt::Display) -> Reply {
-    tracing::error!(service, %error, "failed");
-    Err(AwsError { status: 500, ..AwsError::client("InternalServerError", format!("{service} failed")) })
 }

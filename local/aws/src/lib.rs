@@ -1,8 +1,9 @@
 //! The part of AWS that the bundle needs, small enough for a laptop.
 //!
 //! [`Cloud`] is all of it behind one HTTP endpoint, which real AWS SDKs talk to: DynamoDB and its
-//! streams (dynoxide), S3 (s3s), SQS, EventBridge, Secrets Manager and an SES mailbox. [`lambda`] runs
-//! function binaries through the Lambda Runtime API, and [`schedule`] knows when a schedule is due.
+//! streams (dynoxide), S3 (s3s), SQS, EventBridge, Secrets Manager and an SES mailbox. [`iam`] knows who
+//! calls and what they may do, [`lambda`] runs function binaries through the Lambda Runtime API, and
+//! [`schedule`] knows when a schedule is due.
 //!
 //! It knows nothing of Arcana: what the bundle consists of is told to it through the AWS SDKs.
 
@@ -20,6 +21,7 @@
 pub mod bus;
 mod clock;
 mod cloud;
+pub mod iam;
 pub mod lambda;
 pub mod loopback;
 pub mod mail;
@@ -35,6 +37,7 @@ mod store;
 pub use bus::{Deliver, Delivery, Entry, EventBridge, Rule, Target};
 pub use clock::Clock;
 pub use cloud::{Cloud, StartError, State};
+pub use iam::Iam;
 pub use mail::{Mail, Mailbox};
 pub use pattern::Pattern;
 pub use protocol::{AwsError, Protocol, Reply};
@@ -47,7 +50,7 @@ pub use store::Store;
 pub const ACCOUNT: &str = "000000000000";
 /// The region in every ARN of the emulated cloud.
 pub const REGION: &str = "us-east-1";
-/// The one key pair that the emulated cloud knows. It opens nothing but a laptop's loopback.
+/// The key pair of the emulated account's own user, who may do everything. It opens nothing but a laptop's loopback.
 pub const ACCESS_KEY_ID: &str = "local";
 /// See [`ACCESS_KEY_ID`].
 pub const SECRET_ACCESS_KEY: &str = "local";

@@ -1,5 +1,5 @@
-//! S3: s3s over a directory, and what it lacks: events for EventBridge, CORS, conditions that hold when two write at
-//! once, and a clock that can be moved.
+//! S3: s3s over a directory, and what it lacks: rights, events for EventBridge, CORS, conditions that hold when two write
+//! at once, and a clock that can be moved.
 //!
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html>)
@@ -25,17 +25,19 @@ use tower::ServiceExt as _;
 use crate::bus::{Entry, EventBridge};
 use crate::sqs::message_attributes::md5_hex;
 
+use self::access::{Access, caller_of};
 use self::cors::{CorsRule, preflight, rule_for};
 
+mod access;
 mod cors;
-use crate::{Clock, Store};
+use crate::{Clock, Iam, Store};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS bucket_cors (bucket TEXT PRIMARY KEY, rules TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS bucket_events (bucket TEXT PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS untold_objects (bucket TEXT, key TEXT, PRIMARY KEY (bucket, key));";
 
-/// The service: whoever has credentials of this cloud may do everything.
+/// The service.
 pub(crate) struct Buckets {
     service: S3Service,
     store: Store,
@@ -49,14 +51,17 @@ impl Buckets {
         store: Store,
         clock: Clock,
         bus: Arc<EventBridge>,
+        iam: Iam,
     ) -> Result<Self, String> {
         store.migrate(TABLES).map_err(|error| error.to_string())?;
         let files = s3s_fs::FileSystem::new(directory).map_err(|error| format!("{error:?}"))?;
         let (root, held) = (directory.to_owned(), Mutex::default());
-        let objects = Objects { files, root, held, store: store.clone(), bus };
+        let access = Access::of(iam);
+        let objects = Objects { files, root, held, store: store.clone(), bus, access: access.clone() };
         objects.tell_untold().map_err(|error| format!("{error:?}"))?;
         let mut builder = S3ServiceBuilder::new(objects);
-        builder.set_auth(s3s::auth::SimpleAuth::from_single(crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY));
+        builder.set_auth(access.clone());
+        builder.set_access(access);
         // What is signed by a clock that runs ahead is of the future to s3s: `is_expired` looks at it.
         let mut ahead = S3Config::default();
         ahead.presigned_url_max_skew_time_secs = u32::MAX;
@@ -128,6 +133,7 @@ struct Objects {
     held: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     store: Store,
     bus: Arc<EventBridge>,
+    access: Access,
 }
 
 impl Objects {
@@ -220,6 +226,15 @@ impl Objects {
     }
 }
 
+/// The bucket that an object is copied from.
+fn source_bucket(source: &CopySource) -> String {
+    match source {
+        CopySource::Bucket { bucket, .. } => bucket.to_string(),
+        // No access points here.
+        _ => String::new(),
+    }
+}
+
 /// Forgets an object of which the bus has heard.
 const TOLD: &str = "DELETE FROM untold_objects WHERE bucket = ?1 AND key = ?2";
 
@@ -252,8 +267,6 @@ operations! {
         head_bucket(HeadBucketInput) -> HeadBucketOutput;
         get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
         list_buckets(ListBucketsInput) -> ListBucketsOutput;
-        get_object(GetObjectInput) -> GetObjectOutput;
-        head_object(HeadObjectInput) -> HeadObjectOutput;
         list_objects(ListObjectsInput) -> ListObjectsOutput;
         list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
         create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput;
@@ -261,6 +274,16 @@ operations! {
         upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput;
         list_parts(ListPartsInput) -> ListPartsOutput;
         abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let (caller, bucket) = (caller_of(&request), request.input.bucket.clone());
+        self.access.hide_missing(self.files.get_object(request).await, caller.as_ref(), &bucket)
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let (caller, bucket) = (caller_of(&request), request.input.bucket.clone());
+        self.access.hide_missing(self.files.head_object(request).await, caller.as_ref(), &bucket)
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -294,7 +317,9 @@ operations! {
         if first && self.root.join(&bucket).join(&key).exists() {
             return Err(s3_error!(PreconditionFailed));
         }
-        let response = self.files.copy_object(request).await?;
+        let (caller, source) = (caller_of(&request), source_bucket(&request.input.copy_source));
+        let response = self.files.copy_object(request).await;
+        let response = self.access.hide_missing(response, caller.as_ref(), &source)?;
         let etag = response.output.copy_object_result.as_ref().and_then(|result| result.e_tag.clone());
         self.created(&bucket, &key, etag, "CopyObject")?;
         Ok(response)
@@ -319,10 +344,18 @@ operations! {
 
     async fn delete_objects(
         &self,
-        request: S3Request<DeleteObjectsInput>,
+        mut request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let bucket = request.input.bucket.clone();
-        let response = self.files.delete_objects(request).await?;
+        let refused = self.access.keep_deletable(&mut request);
+        let mut response = if request.input.delete.objects.is_empty() {
+            S3Response::new(DeleteObjectsOutput::default())
+        } else {
+            self.files.delete_objects(request).await?
+        };
+        if !refused.is_empty() {
+            response.output.errors.get_or_insert_default().extend(refused);
+        }
         let deleted = response.output.deleted.iter().flatten();
         self.deleted(&bucket, deleted.filter_map(|object| object.key.as_deref()))?;
         Ok(response)

@@ -105,6 +105,11 @@ impl Sqs {
         Ok(messages::send(tx, &queue, &message, self.clock.now_ms())?.id)
     }
 
+    /// The policy of `queue`, which says who else may use it; empty if it has none.
+    pub(crate) fn policy(tx: &Transaction<'_>, queue: &str) -> Result<String, AwsError> {
+        Ok(queues::load(tx, queue)?.shown.remove("Policy").unwrap_or_default())
+    }
+
     /// Lets every waiting receive look again.
     pub fn wake(&self) {
         self.woken.notify_waiters();

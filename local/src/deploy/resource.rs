@@ -10,19 +10,24 @@ use aws_sdk_s3::types::{CorsConfiguration, CorsRule, EventBridgeConfiguration, N
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName;
+use local_aws::iam::Statement;
 use serde_json::Value;
 
 use super::Deployment;
-use crate::gateway::Cors;
+use crate::gateway::{Cors, Throttle};
 use crate::template::{Unresolved, text};
 
-/// Resources that change nothing about what a laptop does.
-const WITHOUT_EFFECT: [&str; 5] = [
+/// Resources that change nothing about what a laptop does: it has no metrics, sends no real mail, and nobody reaches its buckets from elsewhere.
+pub(super) const WITHOUT_EFFECT: [&str; 9] = [
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::Logs::LogGroup",
     "AWS::S3::BucketPolicy",
     "AWS::SES::ConfigurationSet",
     "AWS::SES::EmailIdentity",
-    "AWS::SQS::QueuePolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
 ];
 
 impl Deployment<'_> {
@@ -35,6 +40,7 @@ impl Deployment<'_> {
         match kind {
             "AWS::DynamoDB::Table" => self.table(id, properties).await,
             "AWS::SQS::Queue" => self.queue(id, properties).await,
+            "AWS::SQS::QueuePolicy" => self.queue_policy(id, properties).await,
             "AWS::Events::EventBus" => self.bus(id, properties).await,
             "AWS::Events::Rule" => self.rule(id, properties).await,
             "AWS::Events::Archive" => self.archive(id, properties).await,
@@ -42,18 +48,22 @@ impl Deployment<'_> {
             "AWS::SecretsManager::Secret" => self.secret(id, properties).await,
             "AWS::Serverless::HttpApi" => {
                 self.stack.cors = Cors::read(&properties["CorsConfiguration"]);
+                self.stack.throttle = Throttle::read(&properties["DefaultRouteSettings"]);
                 self.scope.define(id, id, &[]);
                 Ok(())
             }
             _ => {
-                if !WITHOUT_EFFECT.contains(&kind) {
-                    self.stack.ignored.push(format!("{id}: {kind}"));
-                }
-                let arn = format!("arn:aws:local:{}:{}:{id}", local_aws::REGION, local_aws::ACCOUNT);
-                self.scope.define(id, id, &[("Arn", &arn)]);
+                self.stack.ignored.push(format!("{id}: {kind}"));
+                self.stand_in(id);
                 Ok(())
             }
         }
+    }
+
+    /// Has a resource that is not made be there for those that refer to it.
+    pub(super) fn stand_in(&mut self, id: &str) {
+        let arn = format!("arn:aws:local:{}:{}:{id}", local_aws::REGION, local_aws::ACCOUNT);
+        self.scope.define(id, id, &[("Arn", &arn)]);
     }
 
     async fn table(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
@@ -104,9 +114,10 @@ impl Deployment<'_> {
             }
         }
         let table = table.unwrap_or_else(|| TableDescription::builder().build());
-        let arn = table.table_arn().unwrap_or_default();
+        // As AWS writes it, and rights are written for it: dynoxide has a region of its own.
+        let arn = format!("arn:aws:dynamodb:{}:{}:table/{id}", local_aws::REGION, local_aws::ACCOUNT);
         let stream = table.latest_stream_arn().unwrap_or_default();
-        self.scope.define(id, id, &[("Arn", arn), ("StreamArn", stream)]);
+        self.scope.define(id, id, &[("Arn", &arn), ("StreamArn", stream)]);
         Ok(())
     }
 
@@ -150,6 +161,18 @@ impl Deployment<'_> {
         let answer = asked.send().await.map_err(refused)?;
         let arn = answer.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).cloned();
         self.scope.define(id, &url, &[("Arn", &arn.unwrap_or_default()), ("QueueName", id)]);
+        Ok(())
+    }
+
+    async fn queue_policy(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
+        // What cannot be evaluated is said now, and not when an event is on its way.
+        Statement::read_all(&properties["PolicyDocument"]).map_err(invalid)?;
+        let policy = properties["PolicyDocument"].to_string();
+        for url in properties["Queues"].as_array().into_iter().flatten() {
+            let set = self.aws.sqs().set_queue_attributes().queue_url(text(url));
+            set.attributes(QueueAttributeName::Policy, &policy).send().await.map_err(refused)?;
+        }
+        self.scope.define(id, id, &[]);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A client that has the patience for long polls.
-pub fn client(aws: &Aws) -> Client {
+fn client(aws: &Aws) -> Client {
     let timeouts =
         TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE * 2).build();
     Client::from_conf(aws_sdk_sqs::config::Builder::from(aws.config()).timeout_config(timeouts).build())
@@ -42,18 +42,10 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Invokes `function` with what comes, for ever.
-    pub async fn run(self, sqs: Client, function: Arc<Invoker>) {
-        let name = self.queue_arn.rsplit(':').next().unwrap_or_default().to_owned();
-        let url = loop {
-            match sqs.get_queue_url().queue_name(&name).send().await {
-                Ok(found) => break found.queue_url.unwrap_or_default(),
-                Err(error) => {
-                    tracing::warn!(queue = name, error = shared::Error::from(error).cause(), "no such queue");
-                }
-            }
-            tokio::time::sleep(PAUSE).await;
-        };
+    /// Invokes `function` with what comes, for ever, with the rights of its role.
+    pub async fn run(self, aws: Aws, function: Arc<Invoker>) {
+        let sqs = client(&aws);
+        let url = super::queue_url(&aws, &self.queue_arn);
         let mapping = Arc::new(self);
         let pollers = (0..mapping.concurrency.max(1)).map(|_| {
             let poller = Poller {

@@ -39,7 +39,7 @@ pub struct Mapping {
     pub on_failure: Option<String>,
 }
 
-/// What a mapping needs besides.
+/// What a mapping needs besides: AWS with the rights of the function's role.
 #[derive(Clone)]
 pub struct Services {
     /// The streams.

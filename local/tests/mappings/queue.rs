@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use local::mapping::queue::{Mapping, client};
+use local::mapping::queue::Mapping;
 use local_aws::sqs::{Depth, NewMessage, QueueConfig, Sqs};
 use serde_json::json;
 use tokio::spawn;
@@ -25,7 +25,7 @@ impl World {
         let mut mapping =
             Mapping { queue_arn: Sqs::arn("jobs"), batch_size: 10, concurrency: 1, reports_failures: true };
         change(&mut mapping);
-        Running(spawn(mapping.run(client(&self.aws), probe.invoker().await)))
+        Running(spawn(mapping.run(self.aws.clone(), probe.invoker().await)))
     }
 
     async fn queue_is(&self, depth: Depth) {

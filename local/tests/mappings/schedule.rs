@@ -3,20 +3,56 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use local::mapping::schedule::Mapping;
+use local::mapping::schedule::{Failing, Mapping};
 use local_aws::Clock;
-use serde_json::Value;
+use local_aws::sqs::{QueueConfig, Sqs};
+use serde_json::{Value, json};
 
 use crate::probe::{Act, Probe};
+use crate::{World, eventually};
 
 fn mapping(expression: &str, enabled: bool) -> Mapping {
     let input = r#"{"scheduledTime": "<aws.scheduler.scheduled-time>"}"#.to_owned();
-    Mapping { id: "nightly".to_owned(), expression: expression.to_owned(), enabled, input }
+    let failing = Failing::read(&json!({
+        "MaximumRetryAttempts": 1,
+        "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": Sqs::arn("failures")}},
+    }));
+    Mapping { id: "nightly".to_owned(), expression: expression.to_owned(), enabled, input, failing }
+}
+
+#[tokio::test]
+async fn a_run_that_fails_is_tried_again_after_a_minute_and_then_put_aside() {
+    let world = World::new().await;
+    world.cloud.sqs().declare(&QueueConfig::new("failures")).unwrap();
+    let clock = Clock::default();
+    let probe = Probe::new(|_, _| Act::Fail);
+    let body = async {
+        clock.advance_ms(61_000);
+        probe.called(1).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(probe.calls().len(), 1, "a minute has not passed");
+        clock.advance_ms(61_000);
+        probe.called(2).await;
+        eventually("record of it", async || world.cloud.sqs().peek("failures").unwrap().pop()).await
+    };
+    let run = mapping("rate(1 minute)", true).run(clock.clone(), world.aws.clone(), probe.invoker().await);
+    let message = tokio::select! {
+        biased;
+        () = run => panic!("ended"),
+        message = body => message,
+    };
+    let record: Value = serde_json::from_str(&message.body).unwrap();
+    let context = &record["requestContext"];
+    assert_eq!(
+        (&context["condition"], &context["approximateInvokeCount"]),
+        (&json!("RetriesExhausted"), &json!(2))
+    );
+    assert_eq!(record["requestPayload"], probe.calls()[0]);
 }
 
 #[tokio::test]
 async fn a_schedule_that_was_passed_over_several_times_runs_once_for_the_first() {
-    let clock = Clock::default();
+    let (world, clock) = (World::new().await, Clock::default());
     let probe = Probe::new(|_, _| Act::Answer(Value::Null));
     let start = Timestamp::from_millisecond(clock.now_ms()).unwrap();
     let body = async {
@@ -29,7 +65,7 @@ async fn a_schedule_that_was_passed_over_several_times_runs_once_for_the_first()
     tokio::select! {
         // The mapping looks at the clock before it is moved.
         biased;
-        () = mapping("cron(0 12 * * ? *)", true).run(clock.clone(), probe.invoker().await) => panic!("ended"),
+        () = mapping("cron(0 12 * * ? *)", true).run(clock.clone(), world.aws.clone(), probe.invoker().await) => panic!("ended"),
         () = body => {}
     }
     let calls = probe.calls();
@@ -42,10 +78,11 @@ async fn a_schedule_that_was_passed_over_several_times_runs_once_for_the_first()
 #[tokio::test]
 async fn a_schedule_that_is_never_due_neither_runs_nor_ends() {
     // The bundle takes the end of what invokes functions for a failure, and stops.
-    let mut ended = Vec::new();
+    let (world, mut ended) = (World::new().await, Vec::new());
     for (expression, enabled) in [("rate(1 minute)", false), ("at(2020-01-01T00:00:00)", true)] {
         let probe = Probe::new(|_, _| Act::Answer(Value::Null));
-        let run = mapping(expression, enabled).run(Clock::default(), probe.invoker().await);
+        let run =
+            mapping(expression, enabled).run(Clock::default(), world.aws.clone(), probe.invoker().await);
         if tokio::time::timeout(Duration::from_millis(600), run).await.is_ok() {
             ended.push(expression);
         }

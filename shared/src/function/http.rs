@@ -12,6 +12,7 @@ use super::{Call, Endpoint, Failure, Running, answer};
 use crate::admission::Admission;
 use crate::caller::Caller;
 use crate::init::Init;
+use crate::log::OF_REQUEST;
 use crate::request::{Origin, Request};
 use crate::response::Response;
 use crate::{Error, Result};
@@ -90,13 +91,17 @@ impl<E: Endpoint> Running for Http<E> {
                 },
             };
             let response = self.respond(request, &origin, call).await;
+            let took = started.elapsed();
             tracing::info!(
                 function = call.function,
                 requestId = origin.request_id,
                 correlationId = origin.correlation_id,
                 route = origin.route,
                 status = response.status().as_u16(),
-                durationMs = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                durationMs = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                Latency = took.as_secs_f64() * 1000.0,
+                Faults = u64::from(response.status().is_server_error()),
+                metrics = OF_REQUEST,
                 "request"
             );
             answer(&response.into_gateway(&origin))

@@ -49,6 +49,7 @@ impl EventBridge {
     pub(super) fn attempt(&self, tx: &Transaction<'_>, mut attempt: Attempt) -> Result<(), AwsError> {
         let target = &attempt.target;
         let delivery = Delivery {
+            rule_arn: attempt.rule_arn.clone(),
             target_arn: target.arn.clone(),
             body: body(target, &attempt.event),
             message_group_id: target.message_group_id.clone(),
@@ -98,6 +99,7 @@ impl EventBridge {
             attributes.push(("RETRY_ATTEMPTS".to_owned(), attempt.made.saturating_sub(1).to_string()));
         }
         let letter = Delivery {
+            rule_arn: attempt.rule_arn.clone(),
             target_arn: queue.clone(),
             body: attempt.event.to_string(),
             message_group_id: None,
@@ -152,6 +154,7 @@ fn error_code(error: &AwsError) -> &'static str {
         || error.code.contains("DoesNotExist");
     match error.status {
         _ if missing => "NO_RESOURCE",
+        _ if error.code == "AccessDenied" => "NO_PERMISSIONS",
         400..500 => "SDK_CLIENT_ERROR",
         _ => "INTERNAL_ERROR",
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::sqs::queues::{self, Queue};
 use crate::sqs::{Depth, Redrive, errors};
 
-/// Kept and shown. Of these only `DeduplicationScope` has an effect here.
+/// Kept and shown. Of these `Policy` has an effect on what rules send, and `DeduplicationScope`.
 const SHOWN: [&str; 7] = [
     "Policy",
     "KmsMasterKeyId",

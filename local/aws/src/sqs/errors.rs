@@ -126,3 +126,16 @@ pub(crate) fn long_batch(limit: usize, bytes: usize) -> AwsError {
         format!("Batch requests cannot be longer than {limit} bytes. You have sent {bytes} bytes."),
     )
 }
+
+impl AwsError {
+    /// An error of a caller's rights as SQS tells it.
+    pub(crate) fn of_sqs(self) -> Self {
+        let code = match self.code.as_str() {
+            "AccessDeniedException" => "AccessDenied",
+            "UnrecognizedClientException" => "InvalidClientTokenId",
+            _ => return self,
+        };
+        let code_of_shape = format!("com.amazon.coral.service#{}", self.code);
+        Self { status: 403, query_code: Some(format!("{code};Sender")), code: code_of_shape, ..self }
+    }
+}

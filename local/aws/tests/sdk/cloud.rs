@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_eventbridge::types::{DeadLetterConfig, PutEventsRequestEntry, Target};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
+use aws_sdk_sqs::types::QueueAttributeName;
 use local_aws::sqs::Sqs;
 use local_aws::{ACCESS_KEY_ID, Clock, Cloud, REGION, SECRET_ACCESS_KEY, StartError, State};
 use serde_json::Value;
@@ -97,7 +98,7 @@ impl World {
     }
 
     /// Makes a table whose key is `id` and whose items live until `expires`.
-    async fn table(&self, name: &str) {
+    pub(crate) async fn table(&self, name: &str) {
         let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
         let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
         let create = self.dynamodb().create_table().table_name(name).key_schema(key);
@@ -118,9 +119,13 @@ impl World {
         get.send().await.unwrap().item.is_some()
     }
 
-    /// Makes a queue; answers its URL.
+    /// Makes a queue that rules may send to; answers its URL.
     pub(crate) async fn queue(&self, name: &str) -> String {
-        self.sqs().create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
+        let policy = serde_json::json!({"Statement": [{"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage", "Resource": Sqs::arn(name)}]});
+        let create = self.sqs().create_queue().queue_name(name);
+        let create = create.attributes(QueueAttributeName::Policy, policy.to_string());
+        create.send().await.unwrap().queue_url.unwrap()
     }
 
     /// Makes a rule that sends the events of the shop to a target.

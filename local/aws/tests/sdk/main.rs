@@ -3,6 +3,7 @@
 
 mod cloud;
 mod events;
+mod iam;
 mod runtime_api;
 mod s3;
 mod sqs;

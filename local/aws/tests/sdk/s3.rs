@@ -97,7 +97,7 @@ async fn of_many_who_write_first_one_does() {
 }
 
 /// Sends a request without credentials; answers its head.
-async fn head(world: &World, request: &str) -> String {
+pub(crate) async fn head(world: &World, request: &str) -> String {
     let address = world.cloud.endpoint().trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let request = format!("{request}host: {address}\r\nconnection: close\r\n\r\n");
