@@ -179,8 +179,8 @@ async fn the_rarest_word_leads_and_what_was_not_looked_at_is_said() {
             let price = format!("{number}.{cents}").parse::<f64>().unwrap();
             shop.create_active(&json!({"name": name, "price": price})).await
         };
-        for start in (0..count).step_by(40) {
-            futures_util::future::join_all((start..(start + 40).min(count)).map(make)).await;
+        for start in (0..count).step_by(10) {
+            futures_util::future::join_all((start..(start + 10).min(count)).map(make)).await;
         }
     }
     shop.indexed().await;
