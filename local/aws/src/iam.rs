@@ -211,7 +211,7 @@ impl Iam {
     }
 }
 
-/// Whether a resource's own policy lets a service of AWS do this for `source_arn`.
+/// Whether a resource's own policy lets a service of AWS do what needs this.
 pub(crate) fn lets_service(policy: &str, service: &str, need: &Need) -> bool {
     let Ok(policy) = serde_json::from_str(policy) else { return false };
     let Ok(statements) = Statement::read_all(&policy) else { return false };

@@ -18,7 +18,7 @@ use crate::gateway::{Cors, Throttle};
 use crate::template::{Unresolved, text};
 
 /// Resources that change nothing about what a laptop does: it has no metrics, sends no real mail, and nobody reaches its buckets from elsewhere.
-pub(super) const WITHOUT_EFFECT: [&str; 9] = [
+pub(super) const WITHOUT_EFFECT: [&str; 8] = [
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::Logs::LogGroup",
@@ -27,7 +27,6 @@ pub(super) const WITHOUT_EFFECT: [&str; 9] = [
     "AWS::SES::EmailIdentity",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
-    "AWS::SNS::TopicPolicy",
 ];
 
 impl Deployment<'_> {
