@@ -33,7 +33,10 @@ pub const OF_MAIL: &str = "MailsSent:Count";
 /// written: at debug level, libraries write request bodies, passwords included. `namespace` is that of the metrics.
 pub fn start(level: Option<&str>, namespace: Option<&str>) {
     let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    let lines = Lines { namespace: namespace.map(ToOwned::to_owned) };
+    // In one piece: two invocations of a process never share it, but its threads could. Nobody is there to hear of a
+    // failure.
+    let write = |line: &str| drop(std::io::stdout().lock().write_all(line.as_bytes()));
+    let lines = Lines { namespace: namespace.map(ToOwned::to_owned), write };
     let lines = lines.with_filter(level.min(LevelFilter::INFO));
     let _ = tracing_subscriber::registry().with(lines).try_init();
 }
@@ -50,18 +53,17 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// Writes each event as a line.
-struct Lines {
+struct Lines<W> {
     namespace: Option<String>,
+    write: W,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Lines<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = Line::default();
         event.record(&mut line);
         let line = line.finish(event, self.namespace.as_deref(), Timestamp::system());
-        // In one piece: two invocations of a process never share it, but its threads could. Nobody is there to hear of a
-        // failure.
-        let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+        (self.write)(&format!("{line}\n"));
     }
 }
 
@@ -130,7 +132,42 @@ impl Visit for Line {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What is written of what `work` logs.
+    fn written(namespace: Option<&str>, work: impl FnOnce()) -> Vec<Value> {
+        let written = Arc::new(Mutex::new(String::new()));
+        let to = Arc::clone(&written);
+        let write = move |line: &str| to.lock().unwrap().push_str(line);
+        let lines = Lines { namespace: namespace.map(ToOwned::to_owned), write };
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
+        let written = written.lock().unwrap();
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_has_its_fields_as_they_are_and_those_that_are_metrics_are_said_to_be() {
+        let log = || {
+            tracing::info!(metrics = OF_REQUEST, Latency = 12, Faults = 0, route = "GET /x", "a\nrequest");
+            tracing::warn!(held = true, "no \"metrics\"");
+        };
+        let lines = written(Some("arcana-dev"), log);
+        let [request, warning] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!((&request["Latency"], &request["Faults"]), (&json!(12), &json!(0)));
+        assert_eq!((&request["message"], &request["level"]), (&json!("a\nrequest"), &json!("INFO")));
+        assert_eq!(request.get("metrics"), None);
+        let metrics = &request["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(metrics["Namespace"], "arcana-dev");
+        for metric in metrics["Metrics"].as_array().unwrap() {
+            assert!(request[metric["Name"].as_str().unwrap()].is_number(), "{metric}");
+        }
+        assert!(request["timestamp"].as_str().unwrap().ends_with('Z'));
+        assert_eq!((&warning["held"], warning.get("_aws")), (&json!(true), None));
+        // Nowhere to count them, as on a laptop.
+        assert_eq!(written(None, log)[0].get("_aws"), None);
+    }
 
     #[test]
     fn a_line_tells_cloudwatch_which_of_its_fields_are_metrics() {

@@ -148,6 +148,15 @@ pub(crate) fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped {}: {why}", thread.name().unwrap_or_default());
 }
 
+/// Whether the environment names what this test has to have for itself; then it says that it is skipped.
+pub(crate) fn is_elsewhere(variable: &str) -> bool {
+    let elsewhere = env::var_os(variable).is_some();
+    if elsewhere {
+        skipped(&format!("it needs one of its own, and {variable} is set"));
+    }
+    elsewhere
+}
+
 /// `ARCANA_PERMISSIONS_LOG` names a file that is to tell which test used which right of a function, and `ARCANA_WITHHELD` a right
 /// that is not given, as `cargo run -- permissions` prints it.
 fn permissions() -> Permissions {
@@ -166,28 +175,30 @@ impl TestApp {
     pub(crate) async fn start() -> Self {
         match env::var("ARCANA_API_URL") {
             Ok(url) => Self::at(&url),
-            Err(_) => {
-                Self::boot(Options { aws_endpoint: env::var("AWS_ENDPOINT_URL").ok(), ..Options::default() })
-                    .await
-            }
+            Err(_) => Self::boot(Options::default()).await,
         }
     }
 
-    /// A bundle of this test's own, whose mailbox, bus and clock can be reached; `None` where the
-    /// environment names another, and then the test is skipped.
+    /// A bundle of this test's own, whose functions, mailbox and clock can be reached; `None` where the
+    /// environment names a deployed stack, and then the test is skipped.
     pub(crate) async fn local() -> Option<Self> {
         Self::with(Options::default()).await
     }
 
     /// Like [`TestApp::local`], started with these options.
     pub(crate) async fn with(options: Options) -> Option<Self> {
-        for variable in ["ARCANA_API_URL", "AWS_ENDPOINT_URL"] {
-            if env::var_os(variable).is_some() {
-                skipped(&format!("it needs a bundle of its own, and {variable} is set"));
-                return None;
-            }
-        }
-        Some(Self::boot(options).await)
+        if is_elsewhere("ARCANA_API_URL") { None } else { Some(Self::boot(options).await) }
+    }
+
+    /// Like [`TestApp::local`] over the embedded cloud, whose bus and rights can be looked at; `None` also where the environment
+    /// names another engine.
+    pub(crate) async fn embedded() -> Option<Self> {
+        Self::embedded_with(Options::default()).await
+    }
+
+    /// Like [`TestApp::embedded`], started with these options.
+    pub(crate) async fn embedded_with(options: Options) -> Option<Self> {
+        if is_elsewhere("AWS_ENDPOINT_URL") { None } else { Self::with(options).await }
     }
 
     /// Like [`TestApp::local`], with a value for a parameter of the template.
@@ -204,8 +215,15 @@ impl TestApp {
         Self { url: url.trim_end_matches('/').to_owned(), client, bundle: None }
     }
 
+    /// A bundle with these options, over the engine that `AWS_ENDPOINT_URL` names or else over the embedded cloud.
     async fn boot(options: Options) -> Self {
-        Self::try_boot(options).await.unwrap()
+        let Ok(endpoint) = env::var("AWS_ENDPOINT_URL") else {
+            return Self::try_boot(options).await.unwrap();
+        };
+        // Another engine is one for all tests, which run one after the other: each begins with nothing.
+        let reset = reqwest::Client::new().post(format!("{endpoint}/_ministack/reset")).send().await;
+        reset.unwrap().error_for_status().unwrap();
+        Self::try_boot(Options { aws_endpoint: Some(endpoint), ..options }).await.unwrap()
     }
 
     /// A bundle with these options, or why there is none.
@@ -326,7 +344,10 @@ impl TestApp {
 
     /// The mails to an address, oldest first.
     pub(crate) async fn mails_to(&self, address: &str) -> Vec<Value> {
-        let mut mails = self.look("/_local/mail").await;
+        let mut mails = match env::var("AWS_ENDPOINT_URL") {
+            Ok(endpoint) => mails_of(&endpoint).await,
+            Err(_) => self.look("/_local/mail").await,
+        };
         mails.retain(|mail| mail["to"] == address);
         mails
     }
@@ -463,6 +484,15 @@ impl Answer {
         };
         faults.iter().map(fault).collect()
     }
+}
+
+/// The mails that ministack was given to send, oldest first, as `/_local/mail` has them.
+async fn mails_of(endpoint: &str) -> Vec<Value> {
+    let answer = reqwest::get(format!("{endpoint}/_ministack/ses/messages")).await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    let accounts = answer["messages"].as_object().unwrap().values();
+    let mail = |mail: &Value| json!({"to": mail["To"][0], "subject": mail["Subject"], "text": mail["BodyText"], "html": mail["BodyHtml"]});
+    accounts.flat_map(|mails| mails.as_array().unwrap()).map(mail).collect()
 }
 
 /// The body that registers an address.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -309,4 +310,30 @@ async fn me_asks_for_a_token() {
     let answer = app.get(ME).await;
     answer.problem(401, "UNAUTHENTICATED");
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_replaces_a_hash_of_earlier_parameters() {
+    let Some(app) = TestApp::local().await else { return };
+    let account = app.register().await;
+    let dynamodb = app.aws().dynamodb();
+    let key = AttributeValue::S(account.email.clone());
+    // Of `PASSWORD`, with a twentieth of the memory.
+    let old =
+        "$argon2id$v=19$m=1024,t=1,p=1$c29tZXNhbHQtc29tZXNhbHQ$2YF7YxkOGIGnC9NUKz9zcklxeBao1E7Txl8X09U2RDE";
+    let update = dynamodb.update_item().table_name("CredentialsTable").key("email", key.clone());
+    let update = update.update_expression("SET passwordHash = :hash");
+    update.expression_attribute_values(":hash", AttributeValue::S(old.to_owned())).send().await.unwrap();
+    let hash = async || {
+        let get = dynamodb.get_item().table_name("CredentialsTable").key("email", key.clone());
+        let item = get.send().await.unwrap().item.unwrap();
+        item["passwordHash"].as_s().unwrap().clone()
+    };
+    assert_eq!(app.try_login(&account.email, "Wrong-password-1").await.status, 401);
+    assert_eq!(hash().await, old);
+    app.login(&account).await;
+    let new = hash().await;
+    assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
+    app.login(&account).await;
+    assert_eq!(hash().await, new);
 }

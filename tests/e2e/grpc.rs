@@ -355,6 +355,25 @@ async fn both_fronts_at_once_take_no_more_than_there_is() {
     assert_eq!(shop.read(&product).await.json()["stock"], 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn both_fronts_list_the_same_of_a_category() {
+    let Some(shop) = Catalogue::start().await else { return };
+    let mut lamps = Vec::new();
+    for (name, category) in [("Desk lamp", "lamps"), ("Teapot", "kitchen"), ("Floor lamp", "lamps")] {
+        let product = shop.create_active(&json!({"name": name, "price": 1, "category": category})).await;
+        if category == "lamps" {
+            lamps.insert(0, product["id"].clone());
+        }
+    }
+    let page = shop.public_list("category=lamps").await;
+    let answer = call(&shop.app, None, "ListProducts", &json!({"category": "lamps"})).await;
+    let listed = |page: &Value, of: &str| -> Vec<Value> {
+        page[of].as_array().unwrap().iter().map(|product| product["id"].clone()).collect()
+    };
+    assert_eq!(listed(&page, "data"), lamps);
+    assert_eq!(listed(&answer.json(), "products"), lamps, "{}", answer.body);
+}
+
 /// API Gateway would let it in and lose the trailers.
 #[tokio::test(flavor = "multi_thread")]
 async fn native_grpc_is_told_what_to_speak_where_no_front_turns_it() {

@@ -17,7 +17,7 @@ use local::Options;
 use local_aws::{Clock, Cloud, State};
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::app::{TestApp, skipped};
 use crate::gate::Stop;
@@ -52,13 +52,25 @@ enum Plan {
     Random { functions: Vec<&'static str>, share: u64, left: usize },
 }
 
-/// The process at the other end of a connection.
+/// The other end of a connection, and its process once that was looked for.
 #[derive(Clone)]
-struct Peer(Option<(u32, String)>);
+struct Peer {
+    address: SocketAddr,
+    process: Arc<OnceCell<Option<(u32, String)>>>,
+}
 
 impl Connected<IncomingStream<'_, TcpListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(process_at(*stream.remote_addr()))
+        Self { address: *stream.remote_addr(), process: Arc::default() }
+    }
+}
+
+impl Peer {
+    /// Looked for by the first request: who connects next does not wait for it.
+    async fn process(&self) -> &Option<(u32, String)> {
+        let address = self.address;
+        let look = async || tokio::task::spawn_blocking(move || process_at(address)).await.unwrap();
+        self.process.get_or_init(look).await
     }
 }
 
@@ -102,16 +114,17 @@ pub(crate) async fn start(
 
 async fn forward(
     extract::State(killer): extract::State<Arc<Killer>>,
-    ConnectInfo(Peer(process)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
 ) -> Response {
+    let process = peer.process().await;
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let call = target.and_then(|target| target.rsplit('.').next()).unwrap_or(path).to_owned();
     let stop = process.as_ref().and_then(|(_, function)| killer.decide(function, &call));
-    if let (Some((pid, _)), Some(Stop::Before)) = (&process, stop) {
+    if let (Some((pid, _)), Some(Stop::Before)) = (process, stop) {
         kill(*pid).await;
         return Response::new(Body::empty());
     }
@@ -120,7 +133,7 @@ async fn forward(
         killer.client.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
     let (status, headers) = (sent.status(), sent.headers().clone());
     let body = sent.bytes().await.unwrap();
-    if let (Some((pid, _)), Some(Stop::After)) = (&process, stop) {
+    if let (Some((pid, _)), Some(Stop::After)) = (process, stop) {
         kill(*pid).await;
     }
     let mut response = Response::new(Body::from(body));
@@ -222,11 +235,14 @@ fn processes() -> Vec<(u32, PathBuf)> {
     of_own.collect()
 }
 
-/// The process whose socket has this address, and its function; nothing where it is this process. The kernel's tables are read while they
-/// change, so one that is not found is looked for again.
+/// The process whose socket has this address, and its function; nothing where it is this process or gone. The kernel's tables are read
+/// while they change, so one that is not found is looked for again.
 fn process_at(address: SocketAddr) -> Option<(u32, String)> {
     for _ in 0..20 {
         if let Some(inode) = inode_of(address) {
+            if inode == ORPHAN {
+                return None;
+            }
             let socket = PathBuf::from(format!("socket:[{inode}]"));
             if has(std::process::id(), &socket) {
                 return None;
@@ -246,6 +262,9 @@ fn has(pid: u32, file: &Path) -> bool {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
     files.map(|entry| std::fs::read_link(entry.path())).any(|link| link.is_ok_and(|link| link == file))
 }
+
+/// The inode of a socket whose process is gone.
+const ORPHAN: &str = "0";
 
 /// The inode of the socket at this end of a connection on this machine.
 fn inode_of(address: SocketAddr) -> Option<String> {

@@ -13,6 +13,7 @@ mod auth;
 mod bodies;
 mod catalogue;
 mod cleanup;
+mod consumers;
 mod cost;
 mod dead_letters;
 mod directory;

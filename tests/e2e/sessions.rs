@@ -7,8 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::app::{
-    Account, CHANGE_PASSWORD, LOGOUT, LOGOUT_ALL, OTHER_PASSWORD, PASSWORD, PATIENCE, RESET_PASSWORD,
-    SESSIONS, TestApp, Tokens, USERS, admins_only, eventually, is_time, members, protected,
+    Account, CHANGE_PASSWORD, FORGOT_PASSWORD, LOGIN, LOGOUT, LOGOUT_ALL, OTHER_PASSWORD, PASSWORD, PATIENCE,
+    PRODUCTS, REFRESH, REGISTER, RESET_PASSWORD, SESSIONS, TestApp, Tokens, USERS, VERIFY_EMAIL, admins_only,
+    eventually, is_time, members, new_account, new_address, protected,
 };
 
 /// The refresh token that is used up is worth nothing: a token of its own or another's.
@@ -331,18 +332,65 @@ async fn whatever_ends_a_session_ends_its_access_tokens_at_once_on_every_endpoin
     }
 }
 
-/// The lists that the tests here go by are of every endpoint that the template protects.
+/// Every endpoint that anybody may call, and that checks the token of whoever sends one; with a body that it reads.
+fn for_visitors() -> Vec<(Method, &'static str, Option<Value>)> {
+    let email = new_address();
+    let token = json!({"token": "x".repeat(43)});
+    let reset = json!({"token": "x".repeat(43), "newPassword": OTHER_PASSWORD});
+    vec![
+        (Method::POST, REGISTER, Some(new_account(&email))),
+        (Method::POST, LOGIN, Some(json!({"email": email, "password": PASSWORD}))),
+        (Method::POST, REFRESH, Some(json!({"refreshToken": "none"}))),
+        (Method::POST, LOGOUT, Some(json!({"refreshToken": "none"}))),
+        (Method::POST, FORGOT_PASSWORD, Some(json!({"email": email}))),
+        (Method::POST, RESET_PASSWORD, Some(reset)),
+        (Method::POST, VERIFY_EMAIL, Some(token)),
+        (Method::GET, PRODUCTS, None),
+        (Method::GET, "/api/v1/products/{id}", None),
+        (Method::GET, "/api/v1/products/search", None),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_public_endpoint_answers_a_good_token_as_none_and_refuses_one_whose_session_is_over() {
+    let app = TestApp::start().await;
+    let account = app.register().await;
+    let tokens = app.login(&account).await;
+    let send = async |(method, path, body): (Method, &str, Option<Value>), token: Option<&str>| {
+        let path = path.replace("{id}", &account.id).replace("search", "search?q=lamp");
+        let request = app.request(method, &path);
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        app.send(body.into_iter().fold(request, |request, body| request.json(&body))).await
+    };
+    // Another address each time: an account is made once.
+    for (without, with) in for_visitors().into_iter().zip(for_visitors()) {
+        let path = without.1;
+        let (without, with) = (send(without, None).await, send(with, Some(&tokens.access)).await);
+        assert_eq!(with.status, without.status, "{path}: {} {}", with.body, without.body);
+        assert_ne!(with.header("www-authenticate"), Some("Bearer error=\"invalid_token\""), "{path}");
+    }
+    let logout = app.post(LOGOUT, &json!({"refreshToken": tokens.refresh})).await;
+    assert_eq!(logout.status, 204, "{}", logout.body);
+    for endpoint in for_visitors() {
+        let path = endpoint.1;
+        let answer = send(endpoint, Some(&tokens.access)).await;
+        answer.problem(401, "UNAUTHENTICATED");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_token\""), "{path}");
+    }
+}
+
+/// The lists that the tests here go by are of every endpoint that the template has look at a token.
 #[test]
-fn no_protected_endpoint_is_left_out_of_the_tests_of_all() {
+fn no_endpoint_that_looks_at_a_token_is_left_out_of_the_tests_of_all() {
     let template = local::template::Template::read(&local::bundle::default_template(), &[].into()).unwrap();
     let mut routes = BTreeSet::new();
     for (_, resource) in template.resources() {
-        if matches!(resource["Metadata"]["Access"].as_str(), Some("SignedIn" | "Admin")) {
+        if matches!(resource["Metadata"]["Access"].as_str(), Some("Visitor" | "SignedIn" | "Admin")) {
             let http = &resource["Properties"]["Events"]["Http"]["Properties"];
             routes.insert(format!("{} {}", http["Method"].as_str().unwrap(), http["Path"].as_str().unwrap()));
         }
     }
-    let tested = protected().into_iter().chain(admins_only());
+    let tested = for_visitors().into_iter().chain(protected()).chain(admins_only());
     assert_eq!(tested.map(|(method, path, _)| format!("{method} {path}")).collect::<BTreeSet<_>>(), routes);
 }
 

@@ -211,9 +211,10 @@ impl JwtKeys {
         }
     }
 
-    /// The secret's value; a secret that was just made has none.
+    /// The secret's value; a secret that was just made has none, which emulators say in another way than AWS.
     async fn read<T: DeserializeOwned>(&self, secret: &str) -> Result<Option<T>> {
         match self.secrets.get_secret_value().secret_id(secret).send().await {
+            Ok(value) if value.secret_string().is_none() && value.secret_binary().is_none() => Ok(None),
             Ok(value) => serde_json::from_str(value.secret_string().unwrap_or_default())
                 .map(Some)
                 // The parser's words may quote the secret.

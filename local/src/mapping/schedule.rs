@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use local_aws::Clock;
 use local_aws::schedule::Schedule;
 use serde_json::{Value, json};
@@ -64,8 +66,8 @@ impl Failing {
 }
 
 impl Mapping {
-    /// Invokes `function` when it is due, one time after the other, for ever. A jump of the clock over
-    /// several times invokes it once, for the first of them.
+    /// Invokes `function` when it is due, for ever. A run that failed and is to be tried again does not hold up the next. A jump of
+    /// the clock over several times invokes it once, for the first of them.
     pub async fn run(self, clock: Clock, aws: Aws, function: Arc<Invoker>) {
         let schedule: Schedule = match self.expression.parse() {
             Ok(schedule) => schedule,
@@ -75,27 +77,29 @@ impl Mapping {
             }
         };
         let now = || jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or(jiff::Timestamp::MAX);
-        let mut due = schedule.next_after(now());
-        while let Some(time) = due.filter(|_| self.enabled) {
-            if now() < time {
-                tokio::time::sleep(LOOK).await;
-                continue;
-            }
-            let event = self.input.replace(TIME, &time.to_string());
-            self.invoke(&clock, &aws, &function, &event).await;
-            due = schedule.next_after(now().max(time));
-        }
+        let mut due = schedule.next_after(now()).filter(|_| self.enabled);
+        let mut runs = FuturesUnordered::new();
         // Never due again is no end: only what failed ends.
-        std::future::pending::<()>().await;
+        loop {
+            if let Some(time) = due.filter(|time| *time <= now()) {
+                let event = self.input.replace(TIME, &time.to_string());
+                runs.push(self.invoke(&clock, &aws, &function, event));
+                due = schedule.next_after(now());
+            }
+            tokio::select! {
+                Some(()) = runs.next() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
     }
 
     /// Invokes the function until it succeeds, or gives the event up.
-    async fn invoke(&self, clock: &Clock, aws: &Aws, function: &Invoker, event: &str) {
+    async fn invoke(&self, clock: &Clock, aws: &Aws, function: &Invoker, event: String) {
         let age = |since: i64| Duration::from_millis(u64::try_from(clock.now_ms() - since).unwrap_or(0));
         let came = clock.now_ms();
         let mut tries = 0;
         let (reason, error) = loop {
-            let Err(error) = function.invoke(event.to_owned()).await else { return };
+            let Err(error) = function.invoke(event.clone()).await else { return };
             tracing::error!(schedule = self.id, function = function.name, %error, "failed");
             tries += 1;
             let Some(pause) = PAUSES.get(tries - 1).filter(|_| tries <= self.failing.retries) else {
@@ -112,12 +116,14 @@ impl Mapping {
         let Some(queue) = &self.failing.destination else { return };
         let record = json!({
             "version": "1.0",
+            "timestamp": jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or(jiff::Timestamp::MAX).to_string(),
             "requestContext": {
-                "functionArn": crate::deploy::function_arn(&function.name),
+                "requestId": uuid::Uuid::new_v4(),
+                "functionArn": format!("{}:$LATEST", crate::deploy::function_arn(&function.name)),
                 "condition": reason,
                 "approximateInvokeCount": tries,
             },
-            "requestPayload": serde_json::from_str(event).unwrap_or(Value::Null),
+            "requestPayload": serde_json::from_str(&event).unwrap_or(Value::Null),
             "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
             "responsePayload": {"errorMessage": error.to_string()},
         });

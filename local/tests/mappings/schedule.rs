@@ -15,13 +15,15 @@ fn mapping(expression: &str, enabled: bool) -> Mapping {
     let input = r#"{"scheduledTime": "<aws.scheduler.scheduled-time>"}"#.to_owned();
     let failing = Failing::read(&json!({
         "MaximumRetryAttempts": 1,
+        "MaximumEventAgeInSeconds": 90,
         "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": Sqs::arn("failures")}},
     }));
     Mapping { id: "nightly".to_owned(), expression: expression.to_owned(), enabled, input, failing }
 }
 
-#[tokio::test]
-async fn a_run_that_fails_is_tried_again_after_a_minute_and_then_put_aside() {
+/// What is put aside of a function that always fails, after the clock has moved so far a first and a second time; and what it was
+/// called with.
+async fn put_aside(pause: i64, expected: usize) -> (Value, Vec<Value>) {
     let world = World::new().await;
     world.cloud.sqs().declare(&QueueConfig::new("failures")).unwrap();
     let clock = Clock::default();
@@ -31,8 +33,8 @@ async fn a_run_that_fails_is_tried_again_after_a_minute_and_then_put_aside() {
         probe.called(1).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(probe.calls().len(), 1, "a minute has not passed");
-        clock.advance_ms(61_000);
-        probe.called(2).await;
+        clock.advance_ms(pause);
+        probe.called(expected).await;
         eventually("record of it", async || world.cloud.sqs().peek("failures").unwrap().pop()).await
     };
     let run = mapping("rate(1 minute)", true).run(clock.clone(), world.aws.clone(), probe.invoker().await);
@@ -41,13 +43,31 @@ async fn a_run_that_fails_is_tried_again_after_a_minute_and_then_put_aside() {
         () = run => panic!("ended"),
         message = body => message,
     };
-    let record: Value = serde_json::from_str(&message.body).unwrap();
+    (serde_json::from_str(&message.body).unwrap(), probe.calls())
+}
+
+#[tokio::test]
+async fn a_run_that_fails_is_tried_again_after_a_minute_and_then_put_aside_beside_the_next() {
+    let (record, calls) = put_aside(61_000, 3).await;
     let context = &record["requestContext"];
     assert_eq!(
         (&context["condition"], &context["approximateInvokeCount"]),
         (&json!("RetriesExhausted"), &json!(2))
     );
-    assert_eq!(record["requestPayload"], probe.calls()[0]);
+    assert_eq!(record["requestPayload"], calls[0]);
+    assert_eq!(calls.iter().filter(|call| **call == calls[0]).count(), 2);
+    assert_ne!(calls[1], calls[2], "the next one has run too");
+}
+
+#[tokio::test]
+async fn a_run_that_is_too_old_to_be_tried_again_is_put_aside() {
+    let (record, calls) = put_aside(100_000, 2).await;
+    let context = &record["requestContext"];
+    assert_eq!(
+        (&context["condition"], &context["approximateInvokeCount"]),
+        (&json!("EventAgeExceeded"), &json!(1))
+    );
+    assert_ne!(calls[0], calls[1]);
 }
 
 #[tokio::test]

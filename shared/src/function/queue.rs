@@ -1,6 +1,6 @@
 //! Entry kind queue: a batch of SQS messages, answered with the ids of those that failed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use futures_util::future::{BoxFuture, join_all};
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 
 /// The longest wait before a message is tried again, in seconds.
 const LONGEST_WAIT: u32 = 900;
+
+/// How long putting off a message may take: were the function killed over it, what is done of its batch would come again.
+const PUT_OFF: Duration = Duration::from_secs(2);
 
 pub(super) struct Queue<C> {
     consumer: C,
@@ -176,10 +179,14 @@ impl<C: Consumer> Queue<C> {
         let Some(url) = queue_url(queue_arn) else { return };
         let change = self.sqs.change_message_visibility().queue_url(url).receipt_handle(receipt_handle);
         let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
-        if let Err(error) = change.visibility_timeout(seconds).send().await {
-            // It comes again all the same, only later.
-            call.failed(&error.into());
-        }
+        let change = tokio::time::timeout(PUT_OFF, change.visibility_timeout(seconds).send());
+        let error = match change.await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.into(),
+            Err(elapsed) => Error::NoReply(elapsed.into()),
+        };
+        // It comes again all the same, only later.
+        call.failed(&error);
     }
 }
 
