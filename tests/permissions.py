@@ -27,7 +27,7 @@ PATIENCE = 300
 # Tests that are tried for one right.
 TESTS = 3
 # They take minutes, and others use most of the same rights.
-SLOW = ("kills::", "registrations::", "outages::", "throttled::", "repeats::", "cost::")
+SLOW = ("kills::", "registrations::", "outages::", "throttled::", "repeats::", "cost::", "consumers::")
 
 
 def lines(log):

@@ -8,9 +8,11 @@ use local::permissions::Permissions;
 use local::{Bundle, Options};
 use local_aws::iam::Permission;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use shared::aws::Aws;
+
+use crate::engine::Engine;
 
 /// How long something may take whose time is no promise: a debug build on a busy machine is slow.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -79,6 +81,7 @@ pub(crate) struct TestApp {
     client: Client,
     /// The test's own bundle; dropping it stops it.
     pub(crate) bundle: Option<Bundle>,
+    engine: Option<Engine>,
 }
 
 /// An account that a test made.
@@ -142,6 +145,13 @@ pub(crate) fn share(whole: u64) -> u64 {
     if env::var_os("ARCANA_WHOLE").is_some() { whole } else { whole / 5 }
 }
 
+/// A client of HTTP, and of HTTPS for a deployed stack.
+pub(crate) fn client() -> ClientBuilder {
+    // The first test of the process does it for all.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+}
+
 /// Says why a test does nothing. Not with `eprintln!`, which is heard of failing tests only.
 pub(crate) fn skipped(why: &str) {
     let thread = std::thread::current();
@@ -149,12 +159,17 @@ pub(crate) fn skipped(why: &str) {
 }
 
 /// Whether the environment names what this test has to have for itself; then it says that it is skipped.
-pub(crate) fn is_elsewhere(variable: &str) -> bool {
+fn is_elsewhere(variable: &str) -> bool {
     let elsewhere = env::var_os(variable).is_some();
     if elsewhere {
         skipped(&format!("it needs one of its own, and {variable} is set"));
     }
     elsewhere
+}
+
+/// Whether a test may have a cloud for itself, to do to it what it likes; it says so where it is skipped.
+pub(crate) fn may_have_a_cloud() -> bool {
+    !["ARCANA_API_URL", "AWS_ENDPOINT_URL"].into_iter().any(is_elsewhere)
 }
 
 /// `ARCANA_PERMISSIONS_LOG` names a file that is to tell which test used which right of a function, and `ARCANA_WITHHELD` a right
@@ -190,15 +205,15 @@ impl TestApp {
         if is_elsewhere("ARCANA_API_URL") { None } else { Some(Self::boot(options).await) }
     }
 
-    /// Like [`TestApp::local`] over the embedded cloud, whose bus and rights can be looked at; `None` also where the environment
-    /// names another engine.
+    /// Like [`TestApp::local`] over the embedded cloud, which checks rights and signatures and outlives its bundle where it is told to;
+    /// `None` also where the environment names another engine.
     pub(crate) async fn embedded() -> Option<Self> {
         Self::embedded_with(Options::default()).await
     }
 
     /// Like [`TestApp::embedded`], started with these options.
     pub(crate) async fn embedded_with(options: Options) -> Option<Self> {
-        if is_elsewhere("AWS_ENDPOINT_URL") { None } else { Self::with(options).await }
+        if may_have_a_cloud() { Some(Self::boot(options).await) } else { None }
     }
 
     /// Like [`TestApp::local`], with a value for a parameter of the template.
@@ -209,21 +224,17 @@ impl TestApp {
 
     /// Whatever answers at `url`.
     pub(crate) fn at(url: &str) -> Self {
-        // For a deployed stack. The first test of the process does it for all.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { url: url.trim_end_matches('/').to_owned(), client, bundle: None }
+        let client = client().timeout(PATIENCE).build().unwrap();
+        Self { url: url.trim_end_matches('/').to_owned(), client, bundle: None, engine: None }
     }
 
     /// A bundle with these options, over the engine that `AWS_ENDPOINT_URL` names or else over the embedded cloud.
     async fn boot(options: Options) -> Self {
-        let Ok(endpoint) = env::var("AWS_ENDPOINT_URL") else {
-            return Self::try_boot(options).await.unwrap();
-        };
-        // Another engine is one for all tests, which run one after the other: each begins with nothing.
-        let reset = reqwest::Client::new().post(format!("{endpoint}/_ministack/reset")).send().await;
-        reset.unwrap().error_for_status().unwrap();
-        Self::try_boot(Options { aws_endpoint: Some(endpoint), ..options }).await.unwrap()
+        let Some(engine) = Engine::emptied().await else { return Self::try_boot(options).await.unwrap() };
+        let aws_endpoint = Some(engine.endpoint().to_owned());
+        let app = Self::try_boot(Options { aws_endpoint, ..options }).await.unwrap();
+        engine.watch().await;
+        Self { engine: Some(engine), ..app }
     }
 
     /// A bundle with these options, or why there is none.
@@ -342,11 +353,19 @@ impl TestApp {
         response.error_for_status().unwrap().json().await.unwrap()
     }
 
+    /// What went over the bus, oldest first.
+    pub(crate) async fn events(&self) -> Vec<Value> {
+        match &self.engine {
+            Some(engine) => engine.events().await,
+            None => self.look("/_local/events").await,
+        }
+    }
+
     /// The mails to an address, oldest first.
     pub(crate) async fn mails_to(&self, address: &str) -> Vec<Value> {
-        let mut mails = match env::var("AWS_ENDPOINT_URL") {
-            Ok(endpoint) => mails_of(&endpoint).await,
-            Err(_) => self.look("/_local/mail").await,
+        let mut mails = match &self.engine {
+            Some(engine) => engine.mails().await,
+            None => self.look("/_local/mail").await,
         };
         mails.retain(|mail| mail["to"] == address);
         mails
@@ -384,14 +403,14 @@ impl TestApp {
 
     /// The events on the bus that a request of this correlation id caused, oldest first.
     pub(crate) async fn events_of(&self, correlation_id: &str) -> Vec<Value> {
-        let mut events = self.look("/_local/events").await;
+        let mut events = self.events().await;
         events.retain(|event| event["detail"]["correlationId"] == correlation_id);
         events
     }
 
     /// The events on the bus about a user, oldest first.
     pub(crate) async fn events_about(&self, account: &Account) -> Vec<Value> {
-        let mut events = self.look("/_local/events").await;
+        let mut events = self.events().await;
         events.retain(|event| event["detail"]["data"]["userId"] == account.id.as_str());
         events
     }
@@ -484,15 +503,6 @@ impl Answer {
         };
         faults.iter().map(fault).collect()
     }
-}
-
-/// The mails that ministack was given to send, oldest first, as `/_local/mail` has them.
-async fn mails_of(endpoint: &str) -> Vec<Value> {
-    let answer = reqwest::get(format!("{endpoint}/_ministack/ses/messages")).await.unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    let accounts = answer["messages"].as_object().unwrap().values();
-    let mail = |mail: &Value| json!({"to": mail["To"][0], "subject": mail["Subject"], "text": mail["BodyText"], "html": mail["BodyHtml"]});
-    accounts.flat_map(|mails| mails.as_array().unwrap()).map(mail).collect()
 }
 
 /// The body that registers an address.

@@ -180,14 +180,14 @@ async fn a_token_of_another_issuer_is_refused() {
         parameters: [("AppBaseUrl".to_owned(), url.to_owned())].into(),
         ..Options::default()
     };
-    let Some(app) = TestApp::with(issued_by("https://one.example.com")).await else { return };
+    let Some(app) = TestApp::embedded_with(issued_by("https://one.example.com")).await else { return };
     let account = app.register().await;
     let token = app.login(&account).await.access;
     assert_eq!(app.me(&token).await.status, 200);
     app.stop().await;
 
     // The same keys, the same accounts and sessions: only the issuer differs.
-    let Some(app) = TestApp::with(issued_by("https://two.example.com")).await else { return };
+    let Some(app) = TestApp::embedded_with(issued_by("https://two.example.com")).await else { return };
     refused(&app.me(&token).await, "another issuer");
     let own = app.login(&account).await.access;
     assert_eq!(Parts::of(&own).header["kid"], Parts::of(&token).header["kid"]);

@@ -1,14 +1,19 @@
 //! What each consumer of a queue does with a message that it cannot handle, or not now.
 
-use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use local::bundle::default_template;
+use local::template::Template;
 use serde_json::Value;
+use shared::function::Kind;
 
 use crate::app::{PATIENCE, TestApp, eventually};
 use crate::faults::{self, Faults, Service};
-use crate::world::{LONG, depths};
+
+/// As long as nothing comes again of itself: shorter than the queues' visibility timeout of 168 s.
+const SOON: Duration = Duration::from_secs(150);
 
 /// A consumer and its queue.
 struct Consumer {
@@ -16,15 +21,21 @@ struct Consumer {
     queue: String,
 }
 
-/// The consumers: each may put off a message of its queue.
-fn consumers(app: &TestApp) -> Vec<Consumer> {
-    let granted = app.bundle.as_ref().expect("a bundle of the test's own").granted();
-    let may = granted.iter().filter(|right| right.action == "sqs:ChangeMessageVisibility");
-    let name = |arn: &str| arn.rsplit(':').next().unwrap().to_owned();
-    let of = may.map(|right| Consumer { function: right.role.clone(), queue: name(&right.resource) });
-    let all: Vec<_> = of.collect();
-    assert!(all.len() > 8, "{} consumers", all.len());
-    all
+/// Every function that the template has a queue invoke.
+fn consumers() -> Vec<Consumer> {
+    let template = Template::read(&default_template(), &[].into()).unwrap();
+    let consumers = template.resources().filter_map(|(_, resource)| {
+        let events = resource["Properties"]["Events"].as_object()?;
+        let queue = events.values().find(|event| event["Type"] == "SQS")?;
+        Some(Consumer {
+            function: resource["Metadata"]["BuildProperties"]["Binary"].as_str()?.to_owned(),
+            queue: queue["Properties"]["Queue"]["Fn::GetAtt"][0].as_str()?.to_owned(),
+        })
+    });
+    let consumers: Vec<_> = consumers.collect();
+    let all = local::functions().filter(|function| function.kind == Kind::Queue).count();
+    assert_eq!(consumers.len(), all);
+    consumers
 }
 
 async fn url(sqs: &Client, queue: &str) -> String {
@@ -44,54 +55,55 @@ async fn dead_letters(sqs: &Client, queue: &str) -> String {
     policy["deadLetterTargetArn"].as_str().unwrap().rsplit(':').next().unwrap().to_owned()
 }
 
+/// The one message of a dead-letter queue.
+async fn letter(sqs: &Client, queue: &str) -> Option<Message> {
+    let receive = sqs.receive_message().queue_url(url(sqs, queue).await).message_attribute_names("All");
+    receive.send().await.unwrap().messages?.into_iter().next()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_consumer_can_read_is_set_aside_as_it_is_with_the_reason() {
-    let Some(app) = TestApp::local().await else { return };
+    let Some(app) = TestApp::embedded().await else { return };
     let sqs = app.aws().sqs();
-    let consumers = consumers(&app);
+    let consumers = consumers();
     for Consumer { queue, .. } in &consumers {
         send(&sqs, queue, "no JSON").await;
     }
     for Consumer { function, queue } in consumers {
-        let url = url(&sqs, &dead_letters(&sqs, &queue).await).await;
-        let receive = async || {
-            let receive = sqs.receive_message().queue_url(&url).message_attribute_names("All");
-            receive.send().await.unwrap().messages?.into_iter().next()
-        };
-        let message = eventually(&function, PATIENCE, receive).await;
+        let dead = dead_letters(&sqs, &queue).await;
+        let message = eventually(&function, PATIENCE, async || letter(&sqs, &dead).await).await;
         assert_eq!(message.body(), Some("no JSON"), "{function}");
         let reason = &message.message_attributes.as_ref().unwrap()["reason"];
         assert_eq!(reason.string_value(), Some("no JSON, at line 1, column 2"), "{function}");
     }
 }
 
-/// Were it not put off, a message would come again only after its queue's visibility timeout, which is longer than this waits.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_consumer_can_do_now_is_tried_three_times_within_a_minute_or_two() {
+async fn what_no_consumer_can_do_now_is_tried_again_soon_and_given_up_as_it_is() {
     let Some((app, done)) = faults::start(Faults::default(), &[]).await else { return };
-    let stands_on_dynamodb: BTreeSet<String> = {
-        let granted = app.bundle.as_ref().unwrap().granted();
-        granted
-            .iter()
-            .filter(|right| right.action.starts_with("dynamodb:"))
-            .map(|right| right.role.clone())
-            .collect()
+    let granted = app.bundle.as_ref().unwrap().granted();
+    let stands_on_dynamodb = |consumer: &Consumer| {
+        granted.iter().any(|right| right.role == consumer.function && right.action.starts_with("dynamodb:"))
     };
-    let mut consumers = consumers(&app);
-    consumers.retain(|consumer| stands_on_dynamodb.contains(&consumer.function));
-    assert!(consumers.len() > 4, "{} consumers", consumers.len());
+    let mut consumers = consumers();
+    consumers.retain(stands_on_dynamodb);
     done.is_away(Service::DynamoDb);
-    let aws = local::aws_at(&done.cloud.endpoint());
-    let sqs = aws.sqs();
-    let mut dead = Vec::new();
+    let sqs = local::aws_at(&done.cloud.endpoint()).sqs();
+    let mut sent = Vec::new();
     for Consumer { function, queue } in &consumers {
         let sample = format!("{}/../events/{function}.json", env!("CARGO_MANIFEST_DIR"));
         let sample: Value = serde_json::from_str(&std::fs::read_to_string(sample).unwrap()).unwrap();
-        send(&sqs, queue, sample["Records"][0]["body"].as_str().unwrap()).await;
-        dead.push(dead_letters(&sqs, queue).await);
+        let body = sample["Records"][0]["body"].as_str().unwrap().to_owned();
+        send(&sqs, queue, &body).await;
+        sent.push((function, dead_letters(&sqs, queue).await, body));
     }
-    for (letters, Consumer { function, .. }) in dead.iter().zip(&consumers) {
-        eventually(function, LONG, async || (depths(&aws).await[letters] == 1).then_some(())).await;
+    let started = Instant::now();
+    for (function, dead, body) in sent {
+        let left = SOON.saturating_sub(started.elapsed());
+        let message = eventually(function, left, async || letter(&sqs, &dead).await).await;
+        assert_eq!(message.body(), Some(&*body), "{function}");
+        // It came there by its tries, and was not set aside.
+        assert!(message.message_attributes.is_none_or(|all| !all.contains_key("reason")), "{function}");
     }
     app.stop().await;
 }

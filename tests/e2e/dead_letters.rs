@@ -28,7 +28,7 @@ async fn put(app: &TestApp, queue: &str, body: String, attribute: (&str, &str)) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_looked_at_and_put_back_to_its_queue() {
-    let Some(app) = TestApp::local().await else { return };
+    let Some(app) = TestApp::embedded().await else { return };
     let letters = letters(&app);
     let email = new_address();
     let id = uuid::Uuid::new_v4();
@@ -54,7 +54,7 @@ async fn a_message_is_looked_at_and_put_back_to_its_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_no_rule_could_deliver_is_put_back_on_the_bus_and_done_once() {
-    let Some(app) = TestApp::local().await else { return };
+    let Some(app) = TestApp::embedded().await else { return };
     let letters = letters(&app);
     let account = app.register().await;
     app.wait_for_mail(&account.email, PATIENCE).await;

@@ -405,7 +405,7 @@ async fn when_there_is_no_directory_any_more_one_command_says_so_of_all() {
     let parameters = [("UserSyncUrl".to_owned(), url)].into();
     let held = vec!["sync-pending-users".to_owned()];
     let options = Options { state: state.clone(), parameters, held, ..Options::default() };
-    let Some(app) = TestApp::with(options).await else { return };
+    let Some(app) = TestApp::embedded_with(options).await else { return };
     let (admin, kept, failed, gone) =
         (app.register_admin().await, app.register().await, app.register().await, app.register().await);
     let token = app.login(&gone).await.access;
@@ -415,7 +415,7 @@ async fn when_there_is_no_directory_any_more_one_command_says_so_of_all() {
     becomes(&app, &token, &failed, "FAILED").await;
     app.stop().await;
 
-    let app = TestApp::with(Options { state, ..Options::default() }).await.unwrap();
+    let app = TestApp::embedded_with(Options { state, ..Options::default() }).await.unwrap();
     let token = app.login(&admin).await.access;
     assert_eq!(app.invoke("sync-all-users", "{}").await.unwrap(), json!({"accounts": 4, "next": null}));
     for account in [&kept, &failed] {

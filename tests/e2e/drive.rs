@@ -56,6 +56,11 @@ impl Drive {
         Some(Self::on(TestApp::local().await?).await)
     }
 
+    /// Like [`Drive::start`], over the embedded cloud, whose S3 checks what was signed.
+    pub(crate) async fn embedded() -> Option<Self> {
+        Some(Self::on(TestApp::embedded().await?).await)
+    }
+
     /// A new user's, on a bundle that is there.
     pub(crate) async fn on(app: TestApp) -> Self {
         let account = app.register().await;

@@ -17,7 +17,7 @@ use local_aws::{Clock, Cloud, State};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::app::{TestApp, is_elsewhere};
+use crate::app::{TestApp, client, may_have_a_cloud};
 use crate::gate::{Gate, Stop};
 use crate::repeats::Repeats;
 
@@ -54,9 +54,11 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// Which service a call is for, if it can be away.
-    fn of(operation: &str, path: &str) -> Option<Self> {
-        if operation == "PutEvents" {
+    /// Which service a call is for, if it can be away. Not of `DynamoDB`'s streams: what Lambda waits for is not what a request waits for.
+    fn of(target: &str, path: &str) -> Option<Self> {
+        if target.starts_with("DynamoDB_") {
+            Some(Self::DynamoDb)
+        } else if target.ends_with(".PutEvents") {
             Some(Self::Bus)
         } else {
             (path == "/v2/email/outbound-emails").then_some(Self::Ses)
@@ -143,13 +145,11 @@ pub(crate) async fn start_with(
     faults: Faults,
     options: Options,
 ) -> Option<(TestApp, Arc<Done>)> {
-    if ["ARCANA_API_URL", "AWS_ENDPOINT_URL"].into_iter().any(is_elsewhere) {
+    if !may_have_a_cloud() {
         return None;
     }
     let listen = async || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let cloud = Cloud::start(listen().await, &state, Clock::default()).await.unwrap();
-    // The first test of the process does it for all.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let done = Arc::new(Done {
         cloud,
         gate: Gate::default(),
@@ -165,7 +165,7 @@ pub(crate) async fn start_with(
         refused_mails: Mutex::default(),
         reads: Mutex::default(),
     });
-    let proxy = Proxy { client: reqwest::Client::new(), faults, done: Arc::clone(&done) };
+    let proxy = Proxy { client: client().build().unwrap(), faults, done: Arc::clone(&done) };
     let router = Router::new().fallback(forward).with_state(Arc::new(proxy));
     let listener = listen().await;
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -192,16 +192,14 @@ async fn forward(
     extract::State(proxy): extract::State<Arc<Proxy>>,
     request: Request,
 ) -> Result<Response, Infallible> {
-    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
-    // Not its streams: what Lambda waits for is not what a request waits for.
-    let of_dynamodb = target.is_some_and(|target| target.starts_with("DynamoDB_"));
-    let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
-    if of_dynamodb {
-        let away_now = *proxy.done.away.lock().unwrap();
-        match away_now {
-            Some(Service::DynamoDb) => return Ok(away()),
-            Some(Service::HangingDynamoDb) => std::future::pending::<()>().await,
-            _ => {}
+    let target =
+        request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let service = Service::of(target, request.uri().path());
+    let away_now = *proxy.done.away.lock().unwrap();
+    if service == Some(Service::DynamoDb) {
+        if away_now == Some(Service::HangingDynamoDb) {
+            std::future::pending::<()>().await;
         }
         let count = proxy.done.calls_of_dynamodb.fetch_add(1, Ordering::Relaxed);
         if is_drawn(count, proxy.faults.throttles) {
@@ -211,6 +209,9 @@ async fn forward(
         if is_drawn(!count, proxy.faults.spikes) {
             tokio::time::sleep(SPIKE).await;
         }
+    }
+    if service.is_some() && service == away_now {
+        return Ok(away());
     }
     let transaction = operation == "TransactWriteItems";
     let writes = transaction || matches!(operation.as_str(), "PutItem" | "UpdateItem");
@@ -236,10 +237,6 @@ async fn forward(
         return Ok(conflict(&body));
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let service = Service::of(&operation, path);
-    if service.is_some() && service == *proxy.done.away.lock().unwrap() {
-        return Ok(away());
-    }
     if service == Some(Service::Ses) && proxy.is_too_fast() {
         return Ok(too_many());
     }

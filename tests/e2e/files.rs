@@ -211,7 +211,7 @@ async fn a_file_has_a_version() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_request_gets_the_same_file_and_a_url_of_its_own() {
-    let Some(drive) = Drive::start().await else { return };
+    let Some(drive) = Drive::embedded().await else { return };
     let body = json!({"filename": "a.png", "size": 100, "sha256": sha256(&png(100))});
     let send = async |body: &Value| {
         let request = drive.app.as_user(&drive.token, Method::POST, FILES).header("idempotency-key", "one");

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::app::{TestApp, skipped};
+use crate::app::{TestApp, client, skipped};
 use crate::gate::Stop;
 
 /// The proxy, and what it did.
@@ -56,20 +56,23 @@ enum Plan {
 #[derive(Clone)]
 struct Peer {
     address: SocketAddr,
+    /// This end.
+    proxy: SocketAddr,
     process: Arc<OnceCell<Option<(u32, String)>>>,
 }
 
 impl Connected<IncomingStream<'_, TcpListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self { address: *stream.remote_addr(), process: Arc::default() }
+        let proxy = stream.io().local_addr().unwrap();
+        Self { address: *stream.remote_addr(), proxy, process: Arc::default() }
     }
 }
 
 impl Peer {
     /// Looked for by the first request: who connects next does not wait for it.
     async fn process(&self) -> &Option<(u32, String)> {
-        let address = self.address;
-        let look = async || tokio::task::spawn_blocking(move || process_at(address)).await.unwrap();
+        let (address, proxy) = (self.address, self.proxy);
+        let look = async || tokio::task::spawn_blocking(move || process_at(address, proxy)).await.unwrap();
         self.process.get_or_init(look).await
     }
 }
@@ -89,11 +92,10 @@ pub(crate) async fn start(
     let alone = ALONE.lock().await;
     let listen = async || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let cloud = Cloud::start(listen().await, &State::Memory, Clock::default()).await.unwrap();
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let killer = Arc::new(Killer {
         _alone: alone,
         cloud,
-        client: reqwest::Client::new(),
+        client: client().build().unwrap(),
         state: std::sync::Mutex::default(),
     });
     let router = Router::new().fallback(forward).with_state(Arc::clone(&killer));
@@ -235,11 +237,11 @@ fn processes() -> Vec<(u32, PathBuf)> {
     of_own.collect()
 }
 
-/// The process whose socket has this address, and its function; nothing where it is this process or gone. The kernel's tables are read
+/// The process whose socket has this address and leads to the proxy, and its function; nothing where it is this process or gone. The kernel's tables are read
 /// while they change, so one that is not found is looked for again.
-fn process_at(address: SocketAddr) -> Option<(u32, String)> {
+fn process_at(address: SocketAddr, proxy: SocketAddr) -> Option<(u32, String)> {
     for _ in 0..20 {
-        if let Some(inode) = inode_of(address) {
+        if let Some(inode) = inode_of(address, proxy) {
             if inode == ORPHAN {
                 return None;
             }
@@ -263,14 +265,15 @@ fn has(pid: u32, file: &Path) -> bool {
     files.map(|entry| std::fs::read_link(entry.path())).any(|link| link.is_ok_and(|link| link == file))
 }
 
-/// The inode of a socket whose process is gone.
+/// The inode of a socket that no process has any more, closed or left behind.
 const ORPHAN: &str = "0";
 
 /// The inode of the socket at this end of a connection on this machine.
-fn inode_of(address: SocketAddr) -> Option<String> {
+fn inode_of(address: SocketAddr, proxy: SocketAddr) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
     // 127.0.0.1 as the kernel writes it on a little-endian machine.
-    let wanted = format!("0100007F:{:04X}", address.port());
-    let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&wanted))?;
+    let written = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
+    let wanted = [written(address), written(proxy)];
+    let line = table.lines().find(|line| line.split_whitespace().skip(1).take(2).eq(wanted.iter()))?;
     line.split_whitespace().nth(9).map(ToOwned::to_owned)
 }

@@ -1,9 +1,9 @@
 //! The bundle's promises, asked over HTTP.
 //!
 //! Each test starts a bundle of its own in this process and talks to its API. `ARCANA_API_URL` names a
-//! deployed stack to talk to instead, and `AWS_ENDPOINT_URL` another engine under a bundle of the test's
-//! own; a test that looks where only a laptop can (the mailbox, the bus, the clock) then says that it
-//! is skipped.
+//! deployed stack to talk to instead, and `AWS_ENDPOINT_URL` a ministack under a bundle of the test's own
+//! (`tests/ministack.py`). What cannot be seen there says that it is skipped: of a deployed stack its mailbox, its
+//! bus and its clock, of ministack rights, faults, and what outlives a bundle.
 #![allow(missing_docs, reason = "tests name what they promise")]
 
 mod app;
@@ -19,6 +19,7 @@ mod dead_letters;
 mod directory;
 mod documents;
 mod drive;
+mod engine;
 mod events;
 mod faults;
 mod files;

@@ -1,6 +1,6 @@
 //! Search: by words and their beginnings, the best first.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{PATIENCE, SEARCH, eventually};
 use crate::catalogue::{Catalogue, names, ok};
@@ -162,8 +162,7 @@ async fn a_lost_index_is_made_anew_from_the_products() {
 }
 
 async fn events(shop: &Catalogue) -> usize {
-    let request = shop.app.request(reqwest::Method::GET, "/_local/events");
-    let events: Vec<Value> = request.send().await.unwrap().json().await.unwrap();
+    let events = shop.app.events().await;
     events.iter().filter(|event| event["detail-type"].as_str().unwrap().starts_with("product.")).count()
 }
 

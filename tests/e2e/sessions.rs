@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::app::{
     Account, CHANGE_PASSWORD, FORGOT_PASSWORD, LOGIN, LOGOUT, LOGOUT_ALL, OTHER_PASSWORD, PASSWORD, PATIENCE,
-    PRODUCTS, REFRESH, REGISTER, RESET_PASSWORD, SESSIONS, TestApp, Tokens, USERS, VERIFY_EMAIL, admins_only,
-    eventually, is_time, members, new_account, new_address, protected,
+    PRODUCTS, REFRESH, REGISTER, RESET_PASSWORD, SEARCH, SESSIONS, TestApp, Tokens, USERS, VERIFY_EMAIL,
+    admins_only, eventually, is_time, members, new_account, new_address, protected,
 };
 
 /// The refresh token that is used up is worth nothing: a token of its own or another's.
@@ -347,7 +347,7 @@ fn for_visitors() -> Vec<(Method, &'static str, Option<Value>)> {
         (Method::POST, VERIFY_EMAIL, Some(token)),
         (Method::GET, PRODUCTS, None),
         (Method::GET, "/api/v1/products/{id}", None),
-        (Method::GET, "/api/v1/products/search", None),
+        (Method::GET, SEARCH, None),
     ]
 }
 
@@ -357,8 +357,8 @@ async fn every_public_endpoint_answers_a_good_token_as_none_and_refuses_one_whos
     let account = app.register().await;
     let tokens = app.login(&account).await;
     let send = async |(method, path, body): (Method, &str, Option<Value>), token: Option<&str>| {
-        let path = path.replace("{id}", &account.id).replace("search", "search?q=lamp");
-        let request = app.request(method, &path);
+        let query = if path == SEARCH { "?q=lamp" } else { "" };
+        let request = app.request(method, &format!("{}{query}", path.replace("{id}", &account.id)));
         let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         app.send(body.into_iter().fold(request, |request, body| request.json(&body))).await
     };
@@ -367,6 +367,9 @@ async fn every_public_endpoint_answers_a_good_token_as_none_and_refuses_one_whos
         let path = without.1;
         let (without, with) = (send(without, None).await, send(with, Some(&tokens.access)).await);
         assert_eq!(with.status, without.status, "{path}: {} {}", with.body, without.body);
+        if path == PRODUCTS || path == SEARCH {
+            assert_eq!(with.body, without.body, "{path}");
+        }
         assert_ne!(with.header("www-authenticate"), Some("Bearer error=\"invalid_token\""), "{path}");
     }
     let logout = app.post(LOGOUT, &json!({"refreshToken": tokens.refresh})).await;

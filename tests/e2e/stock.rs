@@ -155,8 +155,7 @@ async fn a_put_beside_many_orders_keeps_them() {
 /// The events about a product, as the contract says they must be: type and data.
 async fn events_about(app: &TestApp, product: &Value, count: usize) -> Vec<Value> {
     let look = async || {
-        let request = app.request(Method::GET, "/_local/events");
-        let mut events: Vec<Value> = request.send().await.unwrap().json().await.unwrap();
+        let mut events = app.events().await;
         events.retain(|event| event["detail"]["data"]["productId"] == product["id"]);
         (events.len() >= count).then_some(events)
     };

@@ -65,9 +65,13 @@ impl Failing {
     }
 }
 
+fn time(clock: &Clock) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or(jiff::Timestamp::MAX)
+}
+
 impl Mapping {
-    /// Invokes `function` when it is due, for ever. A run that failed and is to be tried again does not hold up the next. A jump of
-    /// the clock over several times invokes it once, for the first of them.
+    /// Invokes `function` when it is due, for ever; a run does not wait for the one before. A jump of the clock over several times
+    /// invokes it once, for the first of them.
     pub async fn run(self, clock: Clock, aws: Aws, function: Arc<Invoker>) {
         let schedule: Schedule = match self.expression.parse() {
             Ok(schedule) => schedule,
@@ -76,7 +80,7 @@ impl Mapping {
                 return;
             }
         };
-        let now = || jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or(jiff::Timestamp::MAX);
+        let now = || time(&clock);
         let mut due = schedule.next_after(now()).filter(|_| self.enabled);
         let mut runs = FuturesUnordered::new();
         // Never due again is no end: only what failed ends.
@@ -116,7 +120,7 @@ impl Mapping {
         let Some(queue) = &self.failing.destination else { return };
         let record = json!({
             "version": "1.0",
-            "timestamp": jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or(jiff::Timestamp::MAX).to_string(),
+            "timestamp": format!("{:.3}", time(clock)),
             "requestContext": {
                 "requestId": uuid::Uuid::new_v4(),
                 "functionArn": format!("{}:$LATEST", crate::deploy::function_arn(&function.name)),

@@ -29,7 +29,8 @@ async fn put_aside(pause: i64, expected: usize) -> (Value, Vec<Value>) {
     let clock = Clock::default();
     let probe = Probe::new(|_, _| Act::Fail);
     let body = async {
-        clock.advance_ms(61_000);
+        // Five seconds into a minute: the next one is far from whatever is looked at.
+        clock.advance_ms(65_000 - clock.now_ms() % 60_000);
         probe.called(1).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(probe.calls().len(), 1, "a minute has not passed");
@@ -55,6 +56,8 @@ async fn a_run_that_fails_is_tried_again_after_a_minute_and_then_put_aside_besid
         (&json!("RetriesExhausted"), &json!(2))
     );
     assert_eq!(record["requestPayload"], calls[0]);
+    assert!(record["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{record}");
+    assert!(context["functionArn"].as_str().unwrap().ends_with(":$LATEST"), "{record}");
     assert_eq!(calls.iter().filter(|call| **call == calls[0]).count(), 2);
     assert_ne!(calls[1], calls[2], "the next one has run too");
 }

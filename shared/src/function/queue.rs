@@ -10,15 +10,16 @@ use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::{Call, Consumer, Failure, Running, answer};
+use super::{Call, Consumer, Failure, GIVE_UP, Running, answer};
 use crate::init::Init;
 use crate::{Error, Result};
 
 /// The longest wait before a message is tried again, in seconds.
 const LONGEST_WAIT: u32 = 900;
 
-/// How long putting off a message may take: were the function killed over it, what is done of its batch would come again.
-const PUT_OFF: Duration = Duration::from_secs(2);
+/// Until when a message is put off at the latest, from the invocation's beginning on: were the function killed over it, what is done of
+/// its batch would come again.
+const PUT_OFF: Duration = GIVE_UP.saturating_add(Duration::from_secs(2));
 
 pub(super) struct Queue<C> {
     consumer: C,
@@ -135,7 +136,9 @@ impl<C: Consumer> Queue<C> {
             .await;
         if let Err(error) = &outcome {
             call.failed(error);
-            self.put_off(call, &record.queue_arn, &record.receipt_handle, wait_after(attempt, error)).await;
+            let left = PUT_OFF.saturating_sub(started.elapsed());
+            let seconds = wait_after(attempt, error);
+            self.put_off(call, &record.queue_arn, &record.receipt_handle, seconds, left).await;
             ended = "failed";
         }
         tracing::info!(
@@ -174,12 +177,19 @@ impl<C: Consumer> Queue<C> {
     }
 
     /// Has the message come again after `seconds` rather than after the queue's visibility timeout, which
-    /// has to outlast a function that is killed.
-    async fn put_off(&self, call: Call<'_>, queue_arn: &str, receipt_handle: &str, seconds: u32) {
+    /// has to outlast a function that is killed; tries to for as long as is `left`.
+    async fn put_off(
+        &self,
+        call: Call<'_>,
+        queue_arn: &str,
+        receipt_handle: &str,
+        seconds: u32,
+        left: Duration,
+    ) {
         let Some(url) = queue_url(queue_arn) else { return };
         let change = self.sqs.change_message_visibility().queue_url(url).receipt_handle(receipt_handle);
         let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
-        let change = tokio::time::timeout(PUT_OFF, change.visibility_timeout(seconds).send());
+        let change = tokio::time::timeout(left, change.visibility_timeout(seconds).send());
         let error = match change.await {
             Ok(Ok(_)) => return,
             Ok(Err(error)) => error.into(),
