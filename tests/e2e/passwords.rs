@@ -55,26 +55,24 @@ async fn forgot(app: &TestApp, account: &Account) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn login_holds_back_two_hundred_guesses_at_once() {
-    let Some(app) = TestApp::local().await else { return };
+    let Some(app) = with_limits(&[SLOW]).await else { return };
     let account = app.register().await;
-    let started = Instant::now();
     let answers = join_all((0..200).map(|_| app.try_login(&account.email, WRONG))).await;
-    let (tried, held): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|answer| answer.status == 401);
+    let (tried, rest): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|answer| answer.status == 401);
+    // A machine that cannot do two hundred things at once says so.
+    let (away, held): (Vec<&Answer>, Vec<&Answer>) =
+        rest.into_iter().partition(|answer| answer.status == 503);
     for answer in &held {
         held_back(answer);
     }
-    // Ten are free, and then one after 1 s, one 2 s later ...
-    let seconds = started.elapsed().as_secs();
-    let delayed = usize::try_from((seconds + 1).ilog2()).unwrap();
-    assert!((10..=10 + delayed).contains(&tried.len()), "{} guesses in {seconds} s", tried.len());
-
+    // Ten are free; one that was not answered may have been of them.
+    assert!(
+        tried.len() <= 10 && tried.len() + away.len() >= 10,
+        "{} tried, {} away",
+        tried.len(),
+        away.len()
+    );
     // The right one has to wait too.
-    // Each that is let through doubles the wait: a few, and the next has to.
-    for _ in 0..8 {
-        if app.try_login(&account.email, WRONG).await.status == 429 {
-            break;
-        }
-    }
     held_back(&app.try_login(&account.email, PASSWORD).await);
     // A reset works meanwhile, and clears the count.
     forgot(&app, &account).await;
