@@ -87,6 +87,7 @@ async fn what_no_consumer_can_do_now_is_tried_again_soon_and_given_up_as_it_is()
     };
     let mut consumers = consumers();
     consumers.retain(stands_on_dynamodb);
+    assert!(!consumers.is_empty());
     done.is_away(Service::DynamoDb);
     let sqs = local::aws_at(&done.cloud.endpoint()).sqs();
     let mut sent = Vec::new();

@@ -53,7 +53,7 @@ async fn a_list_and_a_search_cost_the_same_in_a_catalogue_of_ten_times_the_size(
     let Some((app, done)) = faults::start_with(state, Faults::default(), Options::default()).await else {
         return;
     };
-    let sizes = std::env::var("ARCANA_CATALOGUE").unwrap_or_else(|_| "120,1200".to_owned());
+    let sizes = std::env::var("ARCANA_CATALOGUE").unwrap_or_else(|_| "150,1500".to_owned());
     let (aws, mut measured, mut filled) = (app.aws(), Vec::new(), 0);
     for size in sizes.split(',').map(|size| size.parse::<u64>().unwrap()) {
         let started = Instant::now();
