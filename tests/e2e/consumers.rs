@@ -11,6 +11,7 @@ use shared::function::Kind;
 
 use crate::app::{PATIENCE, TestApp, eventually};
 use crate::faults::{self, Faults, Service};
+use crate::world::queue_url;
 
 /// As long as nothing comes again of itself: shorter than the queues' visibility timeout of 168 s.
 const SOON: Duration = Duration::from_secs(150);
@@ -38,17 +39,13 @@ fn consumers() -> Vec<Consumer> {
     consumers
 }
 
-async fn url(sqs: &Client, queue: &str) -> String {
-    sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap()
-}
-
 async fn send(sqs: &Client, queue: &str, body: &str) {
-    sqs.send_message().queue_url(url(sqs, queue).await).message_body(body).send().await.unwrap();
+    sqs.send_message().queue_url(queue_url(sqs, queue).await).message_body(body).send().await.unwrap();
 }
 
 /// Where a queue's messages go that nobody could handle.
 async fn dead_letters(sqs: &Client, queue: &str) -> String {
-    let attributes = sqs.get_queue_attributes().queue_url(url(sqs, queue).await);
+    let attributes = sqs.get_queue_attributes().queue_url(queue_url(sqs, queue).await);
     let attributes = attributes.attribute_names(QueueAttributeName::RedrivePolicy).send().await.unwrap();
     let policy = &attributes.attributes.unwrap()[&QueueAttributeName::RedrivePolicy];
     let policy: Value = serde_json::from_str(policy).unwrap();
@@ -57,7 +54,7 @@ async fn dead_letters(sqs: &Client, queue: &str) -> String {
 
 /// The one message of a dead-letter queue.
 async fn letter(sqs: &Client, queue: &str) -> Option<Message> {
-    let receive = sqs.receive_message().queue_url(url(sqs, queue).await).message_attribute_names("All");
+    let receive = sqs.receive_message().queue_url(queue_url(sqs, queue).await).message_attribute_names("All");
     receive.send().await.unwrap().messages?.into_iter().next()
 }
 

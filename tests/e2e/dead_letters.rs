@@ -5,7 +5,7 @@ use local::dead_letters::{DeadLetters, Redriven};
 use serde_json::{Value, json};
 
 use crate::app::{AUDIT, PATIENCE, TestApp, eventually, new_address};
-use crate::world::letters_at;
+use crate::world::{letters_at, queue_url};
 
 /// The dead-letter queues behind a bundle of the test's own.
 fn letters(app: &TestApp) -> DeadLetters {
@@ -19,7 +19,7 @@ async fn count(letters: &DeadLetters, queue: &str) -> i64 {
 
 async fn put(app: &TestApp, queue: &str, body: String, attribute: (&str, &str)) {
     let sqs = app.aws().sqs();
-    let url = sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
+    let url = queue_url(&sqs, queue).await;
     let value =
         MessageAttributeValue::builder().data_type("String").string_value(attribute.1).build().unwrap();
     let send = sqs.send_message().queue_url(url).message_body(body).message_attributes(attribute.0, value);

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use crate::app::{
     Account, LOGOUT_ALL, ME, PASSWORD, PATIENCE, TestApp, USERS, VERIFY_EMAIL, eventually, new_correlation_id,
 };
+use crate::world::queue_url;
 
 /// A directory, as somebody else would write it.
 #[derive(Default)]
@@ -301,7 +302,7 @@ async fn a_job_that_comes_again_or_is_lost_is_told_once() {
     // A job that is lost on its way is made anew, and comes too late then.
     let account = app.register().await;
     let sqs = app.aws().sqs();
-    let url = sqs.get_queue_url().queue_name("UserSyncQueue").send().await.unwrap().queue_url.unwrap();
+    let url = queue_url(&sqs, "UserSyncQueue").await;
     let due = item(&app, &account.id).await["syncDue"].as_s().unwrap().clone();
     let job = json!({"id": uuid::Uuid::new_v4(), "job": "user-sync", "correlationId": "c-1",
         "data": {"userId": account.id, "due": due}});
@@ -358,15 +359,13 @@ async fn a_message_whose_correlation_id_is_none_is_set_aside_and_harms_no_accoun
     let job = json!({"id": uuid::Uuid::new_v4(), "job": "user-sync", "correlationId": "a\r\nEvil: 1",
         "data": {"userId": account.id, "due": due}});
     let sqs = app.aws().sqs();
-    let url =
-        async |name: &str| sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();
     sqs.send_message()
-        .queue_url(url("UserSyncQueue").await)
+        .queue_url(queue_url(&sqs, "UserSyncQueue").await)
         .message_body(job.to_string())
         .send()
         .await
         .unwrap();
-    let dead = url("UserSyncDlq").await;
+    let dead = queue_url(&sqs, "UserSyncDlq").await;
     let aside = async || {
         let receive = sqs.receive_message().queue_url(&dead).wait_time_seconds(1);
         receive.send().await.unwrap().messages.and_then(|mut messages| messages.pop())

@@ -11,6 +11,7 @@ use crate::app::{
     LOGIN, NAME, PASSWORD, PATIENCE, REGISTER, TestApp, eventually, is_time, members, new_account,
     new_address, new_correlation_id,
 };
+use crate::world::queue_url;
 
 /// The event with which SQS invokes a function: one record for each body.
 fn batch(bodies: &[&str]) -> String {
@@ -48,7 +49,7 @@ fn welcome(email: &str) -> String {
 /// The next message of a queue, with all its attributes. It is not deleted.
 async fn receive(app: &TestApp, queue: &str) -> Message {
     let sqs = app.aws().sqs();
-    let url = sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
+    let url = queue_url(&sqs, queue).await;
     let receive = sqs.receive_message().queue_url(url).message_attribute_names("All");
     let look = async || receive.clone().send().await.unwrap().messages?.into_iter().next();
     eventually("message", PATIENCE, look).await
@@ -56,7 +57,7 @@ async fn receive(app: &TestApp, queue: &str) -> Message {
 
 async fn send(app: &TestApp, queue: &str, body: &str) {
     let sqs = app.aws().sqs();
-    let url = sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
+    let url = queue_url(&sqs, queue).await;
     sqs.send_message().queue_url(url).message_body(body).send().await.unwrap();
 }
 

@@ -191,7 +191,7 @@ async fn quiet(killer: &Killer, function: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_work_once() {
     let Some((world, killer, mut expected)) = World::begin().await else { return };
-    hold_but(&killer.cloud, &expected, 0).await;
+    hold_but(&killer.cloud, &expected, 0, 0).await;
     let is_killed = |name: &str| FUNCTIONS.iter().any(|(function, _)| *function == name);
     let consumers = local::functions().filter(|function| function.kind == Kind::Queue);
     assert!(consumers.into_iter().all(|consumer| is_killed(consumer.name)), "every consumer is killed");
@@ -232,7 +232,7 @@ async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_wor
     }
     let_time_pass(&killer).await;
     // Killed once each: nothing has come to a dead-letter queue. SendEmail's answer was lost once, and the record of it.
-    hold_but(&killer.cloud, &expected, 2).await;
+    hold_but(&killer.cloud, &expected, 1, 2).await;
     hold_synced(&world, &killer).await;
     hold_gone(&killer, &expected).await;
     println!("{points} points");
@@ -242,7 +242,7 @@ async fn a_function_that_is_killed_before_or_after_any_of_its_calls_does_its_wor
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_at_random_under_load_lose_nothing_and_repeat_nothing() {
     let Some((world, killer, mut expected)) = World::begin().await else { return };
-    hold_but(&killer.cloud, &expected, 0).await;
+    hold_but(&killer.cloud, &expected, 0, 0).await;
     let functions: Vec<&str> = FUNCTIONS.iter().map(|(function, _)| *function).collect();
     let rounds = std::env::var("ARCANA_KILL_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
     for round in 0..rounds {
@@ -283,7 +283,7 @@ async fn kills_at_random_under_load_lose_nothing_and_repeat_nothing() {
     let (resets, mails) = expected.mails.into_iter().partition(|((_, subject), _)| subject == RESET);
     expected.mails = mails;
     expected.maybe.extend::<BTreeMap<_, _>>(resets);
-    hold_but(&killer.cloud, &expected, again).await;
+    hold_but(&killer.cloud, &expected, again, again).await;
     hold_synced(&world, &killer).await;
     hold_gone(&killer, &expected).await;
     world.app.stop().await;

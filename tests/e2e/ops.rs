@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, IF_NONE_MATCH, ORIGIN};
 use serde_json::json;
 
 use crate::app::{Answer, LOGIN, ME, REGISTER, TestApp, new_account, new_address};
+use crate::world::queue_url;
 
 const ORIGIN_OF_A_PAGE: &str = "https://app.example.com";
 
@@ -49,8 +50,8 @@ async fn ready_tells_that_everything_answers() {
 async fn ready_tells_that_something_is_away_and_not_what() {
     let Some(app) = TestApp::local().await else { return };
     let sqs = app.aws().sqs();
-    let url = sqs.get_queue_url().queue_name("EmailsQueue").send().await.unwrap().queue_url;
-    sqs.delete_queue().queue_url(url.unwrap()).send().await.unwrap();
+    let url = queue_url(&sqs, "EmailsQueue").await;
+    sqs.delete_queue().queue_url(url).send().await.unwrap();
     let answer = app.get("/health/ready").await;
     answer.problem(503, "UNAVAILABLE");
     assert!(answer.header("retry-after").is_some());

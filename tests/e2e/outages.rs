@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use crate::app::{NAME, PATIENCE, SEARCH, TestApp, eventually, new_address, new_correlation_id};
 use crate::catalogue::ok;
 use crate::faults::{self, Faults, Service};
-use crate::world::{Expected, LONG, Life, WELCOME, an_admin, depths, hold, letters_at, passed, sell_out};
+use crate::world::{
+    Expected, LONG, Life, WELCOME, an_admin, depths, hold, letters_at, passed, queue_url, sell_out,
+};
 
 /// One of everything.
 async fn a_day(app: &TestApp, admin: &str) -> Expected {
@@ -186,7 +188,7 @@ async fn of_a_batch_of_ten_with_one_that_fails_nine_are_done_once_and_the_tenth_
     };
     let aws = local::aws_at(&done.cloud.endpoint());
     let sqs = aws.sqs();
-    let url = sqs.get_queue_url().queue_name("EmailsQueue").send().await.unwrap().queue_url.unwrap();
+    let url = queue_url(&sqs, "EmailsQueue").await;
     let addresses: Vec<String> = (0..9).map(|_| new_address()).collect();
     let job = |job: &str, data: Value| json!({"id": uuid::Uuid::new_v4(), "job": job, "data": data, "correlationId": new_correlation_id()});
     let welcome = |email: &String| {

@@ -20,6 +20,11 @@ impl Clock {
         system + self.offset_ms.load(Ordering::SeqCst)
     }
 
+    /// The moment, as far as a calendar reaches.
+    pub fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.now_ms()).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     /// Moves the clock forward for everyone who shares it.
     pub fn advance_ms(&self, ms: i64) {
         self.offset_ms.fetch_add(ms, Ordering::SeqCst);

@@ -65,10 +65,6 @@ impl Failing {
     }
 }
 
-fn time(clock: &Clock) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or(jiff::Timestamp::MAX)
-}
-
 impl Mapping {
     /// Invokes `function` when it is due, for ever; a run does not wait for the one before. A jump of the clock over several times
     /// invokes it once, for the first of them.
@@ -80,15 +76,14 @@ impl Mapping {
                 return;
             }
         };
-        let now = || time(&clock);
-        let mut due = schedule.next_after(now()).filter(|_| self.enabled);
+        let mut due = schedule.next_after(clock.now()).filter(|_| self.enabled);
         let mut runs = FuturesUnordered::new();
         // Never due again is no end: only what failed ends.
         loop {
-            if let Some(time) = due.filter(|time| *time <= now()) {
+            if let Some(time) = due.filter(|time| *time <= clock.now()) {
                 let event = self.input.replace(TIME, &time.to_string());
                 runs.push(self.invoke(&clock, &aws, &function, event));
-                due = schedule.next_after(now());
+                due = schedule.next_after(clock.now());
             }
             tokio::select! {
                 Some(()) = runs.next() => {}
@@ -120,7 +115,7 @@ impl Mapping {
         let Some(queue) = &self.failing.destination else { return };
         let record = json!({
             "version": "1.0",
-            "timestamp": format!("{:.3}", time(clock)),
+            "timestamp": format!("{:.3}", clock.now()),
             "requestContext": {
                 "requestId": uuid::Uuid::new_v4(),
                 "functionArn": format!("{}:$LATEST", crate::deploy::function_arn(&function.name)),
