@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::deploy::{self, Specification, Stack, Start};
+use crate::deploy::{self, Specification, Stack, Start, earlier};
 use crate::gateway::{Gateway, Routes};
 use crate::invoke::Invoker;
 use crate::mapping::{Source, stream};
@@ -128,6 +128,7 @@ impl Bundle {
             None => Store::memory().map_err(refused)?,
         };
         store.migrate(stream::SCHEMA).map_err(refused)?;
+        store.migrate(earlier::SCHEMA).map_err(refused)?;
         let aws = crate::aws_at(&endpoint);
         let starter = match &options.bundle {
             None => Starter::Here(clock.clone()),
@@ -139,7 +140,9 @@ impl Bundle {
         let in_process = options.bundle.is_none();
         let stack =
             deploy::deploy(&template, &aws, &endpoint, iam.as_ref(), &starter).await.map_err(refused)?;
-        let Stack { functions, specifications, routes, cors, throttle, sources, granted, ignored } = stack;
+        let Stack { functions, specifications, routes, cors, throttle, sources, granted, mut ignored } =
+            stack;
+        ignored.extend(earlier::left(&store, &template).map_err(refused)?);
         for held in &options.held {
             if !functions.contains_key(held) {
                 return Err(StartError(format!("--hold: there is no function {held}")));

@@ -56,12 +56,16 @@ impl DeadLetters {
         let mut queues = Vec::new();
         for url in urls.iter().filter(|url| url.ends_with(SUFFIX)) {
             let name = url.rsplit('/').next().unwrap_or_default().to_owned();
-            // One that was looked at a moment ago is out of sight and there all the same.
-            let visible = self.number(url, QueueAttributeName::ApproximateNumberOfMessages).await?;
-            let hidden = self.number(url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
-            queues.push((name, visible + hidden));
+            queues.push((name, self.count(url).await?));
         }
         Ok(queues)
+    }
+
+    /// How many messages are in a queue: one that was looked at a moment ago is out of sight and there all the same.
+    async fn count(&self, url: &str) -> Result<i64, Error> {
+        let visible = self.number(url, QueueAttributeName::ApproximateNumberOfMessages).await?;
+        let hidden = self.number(url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+        Ok(visible + hidden)
     }
 
     /// The first ten messages of a queue. They stay there.
@@ -81,7 +85,9 @@ impl DeadLetters {
         let sources = sqs.list_dead_letter_source_queues().queue_url(&url).send().await.map_err(told)?;
         let Some(source) = sources.queue_urls().first() else {
             return if queue == UNDELIVERED {
-                redeliver(port).await
+                let done = redeliver(port).await?;
+                // What was looked at a moment ago the function has not seen.
+                Ok(Redriven { left: done.left.max(self.count(&url).await?), ..done })
             } else {
                 Err(format!("nothing puts back what is in {queue}").into())
             };

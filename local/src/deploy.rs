@@ -18,6 +18,7 @@ use crate::mapping::Source;
 use crate::template::{Scope, Template, Unresolved, text};
 
 mod custom;
+pub(crate) mod earlier;
 mod known;
 mod resource;
 mod role;
@@ -108,6 +109,12 @@ pub async fn deploy(
             ignored: Vec::new(),
         },
     };
+    let mut apis =
+        template.resources().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::HttpApi");
+    if let Some((id, _)) = apis.nth(1) {
+        let reason = "is a second API, and one is emulated".to_owned();
+        return Err(DeployError::Resource { resource: id.clone(), reason });
+    }
     deployment.stack.ignored = known::unknown(template);
     deployment.name_functions();
     let mut waiting: Vec<(&String, &Value)> = template.resources().collect();
@@ -218,6 +225,10 @@ impl Deployment<'_> {
         for (event, source) in events.as_object().into_iter().flatten() {
             let kind = text(&source["Type"]);
             if kind == "HttpApi" {
+                if source["Properties"]["ApiId"].is_null() {
+                    let reason = format!("{event} names no ApiId: SAM would make an API of its own for it");
+                    return Err(Unresolved::Invalid(reason));
+                }
                 let (method, path) =
                     (text(&source["Properties"]["Method"]), text(&source["Properties"]["Path"]));
                 self.stack.routes.push((Route { method: method.to_uppercase(), path }, Arc::clone(&invoker)));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -31,6 +31,9 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// Lambda's limits of what a function is given and what it answers, in bytes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+/// How long API Gateway waits for a function
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
+const LONGEST: Duration = Duration::from_secs(30);
 const MAX_EVENT: usize = 6 * 1024 * 1024;
 const MAX_ANSWER: usize = MAX_EVENT + 100;
 
@@ -94,7 +97,8 @@ impl Gateway {
         if event.len() > MAX_EVENT {
             return (own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"), &invoker.name);
         }
-        let response = match invoker.invoke(event).await {
+        let invoked = tokio::time::timeout(LONGEST, invoker.invoke(event)).await;
+        let response = match invoked.unwrap_or(Err(Failed::Timeout(LONGEST))) {
             Ok(answer) if answer.len() > MAX_ANSWER => {
                 tracing::error!(
                     function = invoker.name,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use shared::aws::Aws;
 
-use crate::template::text;
+use crate::template::{self, is_true, number, text};
 
 pub mod queue;
 pub mod schedule;
@@ -23,9 +23,7 @@ impl Source {
     /// Reads an event of a SAM function and its `EventInvokeConfig`, whose values are resolved; nothing if it is of another
     /// type.
     pub fn read(kind: &str, id: &str, properties: &Value, invocations: &Value) -> Option<Self> {
-        let number = |value: &Value, default: usize| {
-            value.as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
-        };
+        let number = |value: &Value, default: usize| number(value).unwrap_or(default);
         let reports_failures = properties["FunctionResponseTypes"]
             .as_array()
             .is_some_and(|types| types.iter().any(|t| t == "ReportBatchItemFailures"));
@@ -41,8 +39,8 @@ impl Source {
                 stream_arn: text(&properties["Stream"]),
                 from_start: properties["StartingPosition"] == "TRIM_HORIZON",
                 batch_size: number(&properties["BatchSize"], 100),
-                retries: properties["MaximumRetryAttempts"].as_u64(),
-                bisects: properties["BisectBatchOnFunctionError"] == true,
+                retries: template::number(&properties["MaximumRetryAttempts"]),
+                bisects: is_true(&properties["BisectBatchOnFunctionError"]),
                 reports_failures,
                 on_failure: properties["DestinationConfig"]["OnFailure"]["Destination"]
                     .as_str()

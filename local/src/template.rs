@@ -81,6 +81,12 @@ impl Template {
         &self.document["Globals"]["Function"]
     }
 
+    /// What `Globals` has besides.
+    pub fn other_globals(&self) -> impl Iterator<Item = &String> {
+        let globals = self.document["Globals"].as_object().into_iter().flatten();
+        globals.map(|(name, _)| name).filter(|name| *name != "Function")
+    }
+
     /// A scope in which the template's values can be resolved.
     pub fn scope(&self, stack: &str) -> Scope<'_> {
         let mut refs: BTreeMap<String, Value> = self.parameters.clone();
@@ -113,6 +119,9 @@ fn choose(
         |name: &str| LOCAL_PARAMETERS.iter().find(|(known, _)| *known == name).map(|(_, value)| json!(value));
     let mut chosen = BTreeMap::new();
     for (name, parameter) in declared {
+        if parameter["Type"].as_str().is_some_and(|kind| kind.starts_with("AWS::SSM::")) {
+            return Err(TemplateError(format!("the parameter {name} is of a type that is not emulated")));
+        }
         let value = given.get(name).map(|value| json!(value)).or_else(|| local(name));
         let value = value.or_else(|| parameter.get("Default").cloned());
         let value = value.ok_or_else(|| TemplateError(format!("the parameter {name} needs a value")))?;
@@ -245,6 +254,9 @@ impl Scope<'_> {
                     .collect::<Result<Map<_, _>, _>>()
                     .map(Value::Object),
             },
+            Value::String(text) if text.contains("{{resolve:") => {
+                Err(Unresolved::Invalid(format!("the dynamic reference {text} is not emulated")))
+            }
             plain => Ok(plain.clone()),
         }
     }
@@ -348,6 +360,16 @@ fn is_no_value(value: &Value) -> bool {
     *value == json!({"Ref": "AWS::NoValue"})
 }
 
+/// A number, which CloudFormation takes as a text too: what `Ref` makes of a parameter is one.
+pub(crate) fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
+    text(value).parse().ok()
+}
+
+/// Whether a truth value is true, which CloudFormation takes as a text too.
+pub(crate) fn is_true(value: &Value) -> bool {
+    text(value) == "true"
+}
+
 /// A scalar as CloudFormation writes it into a text.
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
@@ -401,6 +423,7 @@ Resources:
         assert_eq!(resolve("!Ref Later"), Err(Unresolved::NotYet("Later".into())));
         assert_eq!(resolve("!GetAtt Table.Name"), Err(Unresolved::NotYet("Table.Name".into())));
         assert!(matches!(resolve("!Cidr [a, b]"), Err(Unresolved::Invalid(_))));
+        assert!(matches!(resolve("\"{{resolve:ssm:a}}\""), Err(Unresolved::Invalid(_))));
     }
 
     #[test]

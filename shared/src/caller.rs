@@ -200,6 +200,11 @@ impl SignedIn {
         }
     }
 
+    /// Whether the request has an `Idempotency-Key`, and its effect is not there yet.
+    pub fn is_keyed(&self) -> bool {
+        self.claim.get().is_some_and(|claim| !claim.done)
+    }
+
     /// Whether this repeats a request under its `Idempotency-Key` whose effect is there, and only its answer is missing.
     pub fn repeats(&self) -> bool {
         self.claim.get().is_some_and(|claim| claim.done)

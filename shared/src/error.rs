@@ -197,11 +197,12 @@ impl Error {
         crate::log::chain(self)
     }
 
-    /// Logs it, with its causes: once, where it ends up.
-    pub fn log(&self, function: &str, request_id: &str) {
+    /// Logs it, with its causes: once, where it ends up. The ids are those of the line that says how the work ended.
+    pub fn log(&self, function: &str, request_id: &str, correlation_id: &str) {
         tracing::error!(
             function,
             requestId = request_id,
+            correlationId = correlation_id,
             code = self.row().code,
             cause = self.cause(),
             "failed"

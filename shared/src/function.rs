@@ -260,7 +260,8 @@ impl Instance {
         event: &str,
         invocation: Invocation,
     ) -> std::result::Result<Box<RawValue>, Failure> {
-        let call = Call { function: self.name, request_id: &invocation.request_id, event };
+        let request_id = &invocation.request_id;
+        let call = Call { function: self.name, request_id, correlation_id: "", event };
         let outcome = AssertUnwindSafe(self.running.invoke(call)).catch_unwind().await;
         outcome.unwrap_or_else(|panic| {
             log_panic(self.name, &invocation.request_id, &*panic);
@@ -273,7 +274,10 @@ impl Instance {
 #[derive(Clone, Copy)]
 struct Call<'a> {
     function: &'static str,
+    /// What it is called in the log: by Lambda, or by API Gateway where that has a name for it.
     request_id: &'a str,
+    /// Of the request that it follows from; empty as long as nobody knows.
+    correlation_id: &'a str,
     event: &'a str,
 }
 
@@ -299,7 +303,7 @@ impl Call<'_> {
     }
 
     fn failed(&self, error: &Error) -> Failure {
-        error.log(self.function, self.request_id);
+        error.log(self.function, self.request_id, self.correlation_id);
         Failure::new(error.row().code, error.row().title)
     }
 }

@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use crate::app::{Answer, PATIENCE, PRODUCTS, SEARCH, TestApp, eventually};
 use crate::catalogue::{names, ok};
-use crate::faults::{self, Done, Faults, Reads};
+use crate::faults::{self, Done, Faults, Spent};
 
 /// How long a product takes to get into the index, in the slowest build on the slowest machine.
 const EACH: Duration = Duration::from_millis(200);
 
-/// One request's reads, and what it answered. Nothing else reads by then.
-async fn cost(app: &TestApp, done: &Done, path: &str) -> (Reads, Answer) {
-    done.take_reads();
+/// What one request asks of DynamoDB, and what it answered. Nobody else asks by then; what of it overlaps is chance.
+async fn cost(app: &TestApp, done: &Done, path: &str) -> (Spent, Answer) {
+    done.take_spent();
     let answer = app.get(path).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-    (done.take_reads(), answer)
+    (Spent { trips: 0, ..done.take_spent() }, answer)
 }
 
-/// What each kind of request reads.
-async fn costs(app: &TestApp, done: &Done) -> BTreeMap<&'static str, Reads> {
+/// What each kind of request spends.
+async fn costs(app: &TestApp, done: &Done) -> BTreeMap<&'static str, Spent> {
     let page = ok(&app.get(&format!("{PRODUCTS}?size=50&page=1")).await);
     let (cursor, first): (_, &Value) = (page["nextCursor"].as_str().unwrap(), &page["data"][0]);
     let requests = [
@@ -37,9 +37,9 @@ async fn costs(app: &TestApp, done: &Done) -> BTreeMap<&'static str, Reads> {
     ];
     let mut costs = BTreeMap::new();
     for (name, path) in requests {
-        let (reads, answer) = cost(app, done, &path).await;
+        let (spent, answer) = cost(app, done, &path).await;
         assert!(answer.body.contains("Arcana"), "{name} found nothing: {}", answer.body);
-        costs.insert(name, reads);
+        costs.insert(name, spent);
     }
     costs
 }
@@ -71,8 +71,8 @@ async fn a_list_and_a_search_cost_the_same_in_a_catalogue_of_ten_times_the_size(
         filled = size;
         println!("{size} products, filled and indexed in {:?}", started.elapsed());
         let costs = costs(&app, &done).await;
-        for (name, reads) in &costs {
-            println!("| {name} | {} | {} |", reads.calls, reads.units);
+        for (name, spent) in &costs {
+            println!("| {name} | {} | {} |", spent.calls, spent.read);
         }
         measured.push(costs);
     }

@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) mail_gap_ms: u64,
     /// Whether messages of queues are delivered five times, in any order, and records of streams as often, in theirs.
     pub(crate) repeats: bool,
+    /// Milliseconds that each call of DynamoDB is answered later: what is asked side by side then overlaps.
+    pub(crate) delay_ms: u64,
 }
 
 /// What a slow call takes: longer than anybody waits for one attempt.
@@ -84,23 +86,36 @@ pub(crate) struct Done {
     repeats: Repeats,
     /// When SES refused a mail.
     pub(crate) refused_mails: Mutex<Vec<Instant>>,
-    /// What was read.
-    reads: Mutex<Reads>,
+    /// What was asked of DynamoDB.
+    spent: Mutex<Spent>,
+    /// How much is asked of it right now.
+    pending: AtomicU64,
 }
 
-/// Reads of DynamoDB, and what AWS would charge for them.
+/// What was asked of DynamoDB, and what AWS would charge for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Reads {
-    /// Calls of `GetItem`, `BatchGetItem` and `Query`.
+pub(crate) struct Spent {
+    /// Calls that began while no other was under way: what a request waits for, one after the other, where
+    /// [`Faults::delay_ms`] has calls overlap that are made side by side.
+    pub(crate) trips: u64,
+    /// All calls.
     pub(crate) calls: u64,
     /// Read capacity units.
-    pub(crate) units: f64,
+    pub(crate) read: f64,
+    /// Write capacity units.
+    pub(crate) written: f64,
 }
 
 impl Done {
-    /// What was read since it was asked for last.
-    pub(crate) fn take_reads(&self) -> Reads {
-        std::mem::take(&mut self.reads.lock().unwrap())
+    /// What was asked of DynamoDB since this was asked last.
+    pub(crate) fn take_spent(&self) -> Spent {
+        std::mem::take(&mut self.spent.lock().unwrap())
+    }
+
+    fn begin(&self) {
+        let mut spent = self.spent.lock().unwrap();
+        spent.calls += 1;
+        spent.trips += u64::from(self.pending.fetch_add(1, Ordering::Relaxed) == 0);
     }
 
     /// Has a service be away from now on, or none.
@@ -113,16 +128,25 @@ impl Done {
         self.repeats.is_over()
     }
 
-    fn add_read(&self, answer: &[u8]) {
-        let answer: Value = serde_json::from_slice(answer).unwrap();
-        let consumed = &answer["ConsumedCapacity"];
-        let units = |table: &Value| table["CapacityUnits"].as_f64().unwrap();
-        let units =
-            consumed.as_array().map_or_else(|| units(consumed), |tables| tables.iter().map(units).sum());
-        let mut reads = self.reads.lock().unwrap();
-        reads.calls += 1;
-        reads.units += units;
+    fn end(&self, operation: &str, answer: &[u8]) {
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        let units = |table: &Value| table["CapacityUnits"].as_f64().unwrap_or_default();
+        let units = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.iter().map(units).sum(),
+            table => units(table),
+        };
+        let mut spent = self.spent.lock().unwrap();
+        if is_read(operation) {
+            spent.read += units;
+        } else {
+            spent.written += units;
+        }
+        self.pending.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn is_read(operation: &str) -> bool {
+    matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan" | "TransactGetItems")
 }
 
 struct Proxy {
@@ -163,7 +187,8 @@ pub(crate) async fn start_with(
         last_mail: Mutex::default(),
         repeats: Repeats::default(),
         refused_mails: Mutex::default(),
-        reads: Mutex::default(),
+        spent: Mutex::default(),
+        pending: AtomicU64::default(),
     });
     let proxy = Proxy { client: client().build().unwrap(), faults, done: Arc::clone(&done) };
     let router = Router::new().fallback(forward).with_state(Arc::new(proxy));
@@ -226,15 +251,16 @@ async fn forward(
         body = request.to_string().into();
     }
     let asked = body.clone();
-    let reads = matches!(operation.as_str(), "GetItem" | "BatchGetItem" | "Query");
-    if reads {
-        let mut request: Value = serde_json::from_slice(&body).unwrap();
-        request["ReturnConsumedCapacity"] = json!("TOTAL");
-        body = request.to_string().into();
-    }
     if transaction && is_due(count, proxy.faults.conflicts) {
         proxy.done.conflicts.fetch_add(1, Ordering::Relaxed);
         return Ok(conflict(&body));
+    }
+    let counted = service == Some(Service::DynamoDb);
+    if counted {
+        proxy.done.begin();
+        let mut request: Value = serde_json::from_slice(&body).unwrap();
+        request["ReturnConsumedCapacity"] = json!("TOTAL");
+        body = request.to_string().into();
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     if service == Some(Service::Ses) && proxy.is_too_fast() {
@@ -267,8 +293,9 @@ async fn forward(
     if stop == Some(Stop::After) {
         proxy.done.gate.wait().await;
     }
-    if reads && status.is_success() {
-        proxy.done.add_read(&body);
+    if counted {
+        tokio::time::sleep(Duration::from_millis(proxy.faults.delay_ms)).await;
+        proxy.done.end(&operation, &body);
     }
     let mut response = Response::new(Body::from(body));
     // Another count than for the conflicts, which are not made.

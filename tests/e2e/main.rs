@@ -42,6 +42,7 @@ mod races;
 mod registrations;
 mod repeats;
 mod rotation;
+mod round_trips;
 mod search;
 mod sessions;
 mod stock;

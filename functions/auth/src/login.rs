@@ -1,7 +1,7 @@
 //! `POST /api/v1/auth/login`: exchange an email address and a password for a token pair.
 
 use aws_sdk_dynamodb::Client;
-use futures_util::future::{join, try_join};
+use futures_util::future::{join, join3, try_join};
 use http::StatusCode;
 use shared::attempts::Attempts;
 use shared::caller::Visitor;
@@ -28,6 +28,8 @@ pub static FUNCTION: Function = Function::http::<Login>("auth-login");
 const USER_AGENT_MAX: usize = 255;
 /// Live sessions of a user at most.
 const SESSIONS_MAX: usize = 50;
+/// As many as logins side by side may begin unseen by each other.
+const SIDE_BY_SIDE: usize = 25;
 
 input! {
     struct Claim { email: Email, password: Password }
@@ -99,14 +101,19 @@ impl Endpoint for Login {
         let now = self.clock.now();
         let session = self.session(user, origin, now);
         let begun = self.begin(&session, user, credential);
-        let (begun, counted) = join(begun, self.attempts.succeeded(&attempt, credential)).await;
+        let counted = self.attempts.succeeded(&attempt, credential);
+        let (begun, counted, sessions) = join3(begun, counted, self.sessions.of_user(user.id)).await;
         begun?;
         // The session has begun: what only tidies up does not stop it.
         let rehashed = match &verified {
             Verified::Rehashed(hash) => self.credentials.rehash(credential, hash).await,
             _ => Ok(()),
         };
-        for tidied in [counted, rehashed, self.trim(user, now).await] {
+        let trimmed = match sessions {
+            Ok(sessions) => self.trim(user, sessions, now).await,
+            Err(error) => Err(error),
+        };
+        for tidied in [counted, rehashed, trimmed] {
             if let Err(error) = tidied {
                 tracing::warn!(cause = error.cause(), "not tidied up after a login");
             }
@@ -126,12 +133,15 @@ impl Login {
         transaction::commit(&self.dynamodb, steps).await
     }
 
-    /// Removes what is over, and the oldest sessions where there are too many. It looks after the new one is
-    /// stored, so that of logins side by side the last to look sees all, and all choose the same.
-    async fn trim(&self, user: &User, now: Timestamp) -> Result<()> {
-        let sessions = self.sessions.of_user(user.id).await?;
-        let (mut removed, mut live): (Vec<_>, Vec<_>) =
-            sessions.into_iter().partition(|session| session.is_over(user.auth_version, now));
+    /// Removes what is over of the `sessions` that were there, and the oldest where there are too many. Where that may
+    /// be, it looks once more now that the new one is stored: so of logins side by side the last to look sees all, and all
+    /// choose the same.
+    async fn trim(&self, user: &User, sessions: Vec<Session>, now: Timestamp) -> Result<()> {
+        let is_over = |session: &Session| session.is_over(user.auth_version, now);
+        let (mut removed, mut live): (Vec<_>, Vec<_>) = sessions.into_iter().partition(is_over);
+        if live.len() + SIDE_BY_SIDE > SESSIONS_MAX {
+            (removed, live) = self.sessions.of_user(user.id).await?.into_iter().partition(is_over);
+        }
         let surplus = live.len().saturating_sub(SESSIONS_MAX);
         // Ids sort by the time that they were made.
         live.sort_by_key(|session| *session.id.as_bytes());

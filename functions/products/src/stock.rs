@@ -6,7 +6,9 @@ use shared::clock::Clock;
 use shared::describe::{About, json};
 use shared::function::Endpoint;
 use shared::id::ProductId;
+use shared::idempotency::Answer;
 use shared::input::Fault;
+use shared::precondition::IfMatch;
 use shared::products::{Product, Products};
 use shared::{Error, Function, Init, Request, Response, Result, input};
 
@@ -45,27 +47,42 @@ impl Endpoint for ChangeStock {
     }
 
     async fn handle(&self, Admin(caller): Admin, request: &Request) -> Result<Response> {
-        let product = self.change(&caller, request, request.product_id()?, request.json()?).await?;
-        Response::tagged(request, product.version, &Shown::of(&product)?)
+        let answer = |product: &Product| Response::tagged(request, product.version, &Shown::of(product)?);
+        self.change(&caller, request, request.product_id()?, request.json()?, answer).await
     }
 }
 
 impl ChangeStock {
-    /// Makes the change that `request` asks for, and answers what the product is then.
-    pub(crate) async fn change(
+    /// Makes the change that `request` asks for, and answers what `answer` makes of the product as it is then.
+    pub(crate) async fn change<A: Answer>(
         &self,
         caller: &SignedIn,
         request: &Request,
         id: ProductId,
         change: StockChange,
-    ) -> Result<Product> {
+        answer: impl Fn(&Product) -> Result<A>,
+    ) -> Result<A> {
         let StockChange { quantity_change: QuantityChange(change) } = change;
+        let now = self.clock.now();
         let by = request.origin().by(&caller.user_id(), "stock");
-        let too_much = Fault::invalid("OUT_OF_RANGE", "would make the stock more than 2147483647");
-        let too_much = too_much.at("quantityChange");
-        let step =
-            self.products.add_stock(id, change, &request.if_match(), self.clock.now(), &by, too_much)?;
-        caller.write(vec![step]).await?;
-        self.products.get(id).await?.ok_or(Error::NotFound("Product"))
+        let step = |if_match: &IfMatch| {
+            let too_much = Fault::invalid("OUT_OF_RANGE", "would make the stock more than 2147483647");
+            self.products.add_stock(id, change, if_match, now, &by, too_much.at("quantityChange"))
+        };
+        // Under a key the answer is kept. Where nobody else changes the product meanwhile, it is known before and
+        // takes no round trip of its own afterwards.
+        if caller.is_keyed()
+            && let Some(product) = self.products.get(id).await?
+            && request.if_match().check(product.version).is_ok()
+        {
+            let expected = Product { stock: product.stock + change, ..product.next(now, by.clone()) };
+            let step = step(&IfMatch::Versions(vec![product.version]))?.or(Error::Changed);
+            match caller.write_and_answer(vec![step], answer(&expected)?).await {
+                Err(Error::Changed) => {}
+                done => return done,
+            }
+        }
+        caller.write(vec![step(&request.if_match())?]).await?;
+        answer(&self.products.get(id).await?.ok_or(Error::NotFound("Product"))?)
     }
 }

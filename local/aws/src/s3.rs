@@ -25,7 +25,7 @@ use tower::ServiceExt as _;
 use crate::bus::{Entry, EventBridge};
 use crate::sqs::message_attributes::md5_hex;
 
-use self::access::{Access, caller_of};
+use self::access::{Access, caller_of, value};
 use self::cors::{CorsRule, preflight, rule_for};
 
 mod access;
@@ -96,16 +96,15 @@ impl Buckets {
 
     /// Whether the query is of a request that was signed for a while which is over.
     fn is_expired(&self, query: &str) -> bool {
-        let value = |name: &str| {
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.filter(|(known, _)| *known == name).map(|(_, value)| value).next()
-        };
-        let (Some(date), Some(seconds)) = (value("X-Amz-Date"), value("X-Amz-Expires")) else { return false };
+        let (date, seconds) = (value(query, "X-Amz-Date"), value(query, "X-Amz-Expires"));
+        let (Some(date), Some(seconds)) = (date, seconds) else { return false };
         let Ok(signed) = jiff::fmt::strtime::parse("%Y%m%dT%H%M%S%z", date.replace('Z', "+0000")) else {
             return false;
         };
         let (Ok(signed), Ok(seconds)) = (signed.to_timestamp(), seconds.parse::<i64>()) else { return false };
-        signed.as_millisecond().saturating_add(seconds.saturating_mul(1000)) < self.clock.now_ms()
+        // No signature is good for longer than a week.
+        let lasts = seconds.min(7 * 24 * 3600);
+        signed.as_millisecond().saturating_add(lasts.saturating_mul(1000)) < self.clock.now_ms()
     }
 
     fn rules(&self, bucket: &str) -> rusqlite::Result<Vec<CorsRule>> {

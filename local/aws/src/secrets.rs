@@ -125,6 +125,11 @@ impl SecretsManager {
         })
     }
 
+    /// The ARN of the secret with this name or ARN, if there is one.
+    pub(crate) fn arn_of(&self, id: &str) -> Option<String> {
+        self.store.transaction(|tx| rows::find(tx, id)).ok().flatten().map(|secret| secret.arn)
+    }
+
     /// Makes the secret, without a value, if it is not there yet, and answers its ARN.
     /// A deletion that was scheduled is called off: what is declared is wanted.
     pub fn declare(&self, name: &str) -> Result<String, AwsError> {

@@ -11,18 +11,17 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use local_aws::iam::Statement;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Deployment;
 use crate::gateway::{Cors, Throttle};
-use crate::template::{Unresolved, text};
+use crate::template::{self, Unresolved, is_true, text};
 
 /// Resources that change nothing about what a laptop does: it has no metrics, sends no real mail, and nobody reaches its buckets from elsewhere.
-pub(super) const WITHOUT_EFFECT: [&str; 8] = [
+pub(super) const WITHOUT_EFFECT: [&str; 7] = [
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::Logs::LogGroup",
-    "AWS::S3::BucketPolicy",
     "AWS::SES::ConfigurationSet",
     "AWS::SES::EmailIdentity",
     "AWS::SNS::Subscription",
@@ -44,6 +43,16 @@ impl Deployment<'_> {
             "AWS::Events::Rule" => self.rule(id, properties).await,
             "AWS::Events::Archive" => self.archive(id, properties).await,
             "AWS::S3::Bucket" => self.bucket(id, properties).await,
+            "AWS::S3::BucketPolicy" => {
+                // Whoever comes is let come without TLS here. Nothing else is held to such a policy.
+                let statements = properties["PolicyDocument"]["Statement"].as_array().into_iter().flatten();
+                let without_tls = json!({"Bool": {"aws:SecureTransport": false}});
+                if statements.into_iter().any(|statement| statement["Condition"] != without_tls) {
+                    self.stack.ignored.push(format!("{id}: the statements of a bucket's policy"));
+                }
+                self.stand_in(id);
+                Ok(())
+            }
             "AWS::SecretsManager::Secret" => self.secret(id, properties).await,
             "AWS::Serverless::HttpApi" => {
                 self.stack.cors = Cors::read(&properties["CorsConfiguration"]);
@@ -115,8 +124,9 @@ impl Deployment<'_> {
         let table = table.unwrap_or_else(|| TableDescription::builder().build());
         // As AWS writes it, and rights are written for it: dynoxide has a region of its own.
         let arn = format!("arn:aws:dynamodb:{}:{}:table/{id}", local_aws::REGION, local_aws::ACCOUNT);
-        let stream = table.latest_stream_arn().unwrap_or_default();
-        self.scope.define(id, id, &[("Arn", &arn), ("StreamArn", stream)]);
+        let stream = table.latest_stream_arn().map(|stream| ("StreamArn", stream));
+        let attributes: Vec<_> = [("Arn", arn.as_str())].into_iter().chain(stream).collect();
+        self.scope.define(id, id, &attributes);
         Ok(())
     }
 
@@ -211,7 +221,7 @@ impl Deployment<'_> {
     }
 
     async fn archive(&mut self, id: &str, properties: &Value) -> Result<(), Unresolved> {
-        let days = properties["RetentionDays"].as_i64().and_then(|days| i32::try_from(days).ok());
+        let days = template::number(&properties["RetentionDays"]);
         let pattern = properties.get("EventPattern").map(ToString::to_string);
         let create = self.aws.eventbridge().create_archive().archive_name(id).set_retention_days(days);
         let create = create.event_source_arn(text(&properties["SourceArn"])).set_event_pattern(pattern);
@@ -241,7 +251,7 @@ impl Deployment<'_> {
             put.cors_configuration(rules.build().map_err(invalid)?).send().await.map_err(refused)?;
         }
         let told = &properties["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"];
-        if told == true {
+        if is_true(told) {
             let told = EventBridgeConfiguration::builder().build();
             let told = NotificationConfiguration::builder().event_bridge_configuration(told).build();
             let put = self.aws.s3().put_bucket_notification_configuration().bucket(&name);
@@ -269,12 +279,12 @@ impl Deployment<'_> {
 /// The value that a secret is to be made with, of hexadecimal digits: these are among the characters that are asked for.
 fn generated(properties: &Value) -> Option<String> {
     let asked = properties.get("GenerateSecretString")?;
-    let length = asked["PasswordLength"].as_u64().and_then(|length| usize::try_from(length).ok());
+    let length = template::number(&asked["PasswordLength"]).unwrap_or(32);
     let mut random = String::new();
-    while random.len() < length.unwrap_or(32) {
+    while random.len() < length {
         random.push_str(&uuid::Uuid::new_v4().simple().to_string());
     }
-    random.truncate(length.unwrap_or(32));
+    random.truncate(length);
     let mut value: Value = serde_json::from_str(asked["SecretStringTemplate"].as_str()?).ok()?;
     value[asked["GenerateStringKey"].as_str()?] = random.into();
     Some(value.to_string())
@@ -291,7 +301,7 @@ fn cors_rule(rule: &Value) -> Result<CorsRule, Unresolved> {
         .set_allowed_methods(list("AllowedMethods"))
         .set_allowed_headers(list("AllowedHeaders"))
         .set_expose_headers(list("ExposedHeaders"))
-        .set_max_age_seconds(rule["MaxAge"].as_i64().and_then(|seconds| i32::try_from(seconds).ok()))
+        .set_max_age_seconds(template::number(&rule["MaxAge"]))
         .build()
         .map_err(invalid)
 }
@@ -367,12 +377,17 @@ fn index(index: &Value) -> Result<GlobalSecondaryIndex, Unresolved> {
 }
 
 fn target(target: &Value) -> Result<Target, Unresolved> {
-    let mut built = Target::builder().id(text(&target["Id"])).arn(text(&target["Arn"]));
+    let arn = text(&target["Arn"]);
+    if !arn.starts_with("arn:aws:sqs:") {
+        return Err(Unresolved::Invalid(format!(
+            "the target {arn} is no queue, and nothing else is emulated"
+        )));
+    }
+    let mut built = Target::builder().id(text(&target["Id"])).arn(arn);
     if let Some(arn) = target["DeadLetterConfig"]["Arn"].as_str() {
         built = built.dead_letter_config(DeadLetterConfig::builder().arn(arn).build());
     }
-    let number =
-        |name: &str| target["RetryPolicy"][name].as_i64().and_then(|number| i32::try_from(number).ok());
+    let number = |name: &str| template::number(&target["RetryPolicy"][name]);
     if !target["RetryPolicy"].is_null() {
         let policy = RetryPolicy::builder()
             .set_maximum_retry_attempts(number("MaximumRetryAttempts"))

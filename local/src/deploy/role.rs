@@ -30,6 +30,11 @@ impl Deployment<'_> {
                 )));
             }
             let read = Statement::read_all(policy).map_err(|error| invalid(error.to_string()))?;
+            if read.iter().any(Statement::has_principal) {
+                return Err(invalid(
+                    "a role's policy has a Principal, which is for those of resources".to_owned(),
+                ));
+            }
             self.stack.granted.extend(read.iter().filter(|statement| statement.allows()).map(|statement| {
                 let (action, resource) = statement.written();
                 let (action, resource) = (action.to_owned(), resource.to_owned());

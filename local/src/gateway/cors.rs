@@ -4,6 +4,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::Value;
 
+use crate::template::number;
+
 /// The CORS configuration of an API.
 #[derive(Default)]
 pub struct Cors {
@@ -26,7 +28,7 @@ impl Cors {
             methods: list("AllowMethods").join(","),
             headers: list("AllowHeaders").join(","),
             expose: list("ExposeHeaders").join(","),
-            max_age: configuration["MaxAge"].as_u64().map(|age| age.to_string()).unwrap_or_default(),
+            max_age: number::<u64>(&configuration["MaxAge"]).map(|age| age.to_string()).unwrap_or_default(),
         }
     }
 

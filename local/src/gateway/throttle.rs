@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::template::number;
+
 /// How often each route may be called; as often as one likes by default.
 #[derive(Default)]
 pub struct Throttle {
@@ -23,11 +25,13 @@ struct Limit {
 }
 
 impl Throttle {
-    /// Reads resolved `DefaultRouteSettings`.
+    /// Reads resolved `DefaultRouteSettings`. Where one of the two is missing, it is the account's.
     pub fn read(settings: &Value) -> Self {
-        let number = |name: &str| settings[name].as_f64();
-        let limit = number("ThrottlingRateLimit").zip(number("ThrottlingBurstLimit"));
-        Self { limit: limit.map(|(rate, burst)| Limit { rate, burst }), buckets: Mutex::default() }
+        let (rate, burst) =
+            (number(&settings["ThrottlingRateLimit"]), number(&settings["ThrottlingBurstLimit"]));
+        let given = rate.is_some() || burst.is_some();
+        let limit = Limit { rate: rate.unwrap_or(10_000.0), burst: burst.unwrap_or(5_000.0) };
+        Self { limit: given.then_some(limit), buckets: Mutex::default() }
     }
 
     /// Whether a route may be called now, which counts as a call then.
@@ -55,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_route_is_called_so_often_at_once_and_so_often_a_second() {
-        let throttle = Throttle::read(&json!({"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 3}));
+        let throttle = Throttle::read(&json!({"ThrottlingRateLimit": "10", "ThrottlingBurstLimit": 3}));
         let start = Instant::now();
         let taken = |route: &str, now| (0..100).filter(|_| throttle.lets(route, now)).count();
         assert_eq!(taken("GET /a", start), 3);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use shared::aws::Aws;
 
 use crate::invoke::Invoker;
+use crate::template::number;
 
 /// How often the clock is looked at: it may jump forward.
 const LOOK: Duration = Duration::from_millis(250);
@@ -52,11 +53,11 @@ pub struct Failing {
 impl Failing {
     /// Reads a resolved `EventInvokeConfig`.
     pub fn read(configuration: &Value) -> Self {
-        let number = |name: &str| configuration[name].as_u64();
-        let retries = number("MaximumRetryAttempts").and_then(|retries| usize::try_from(retries).ok());
         Self {
-            retries: retries.unwrap_or(2),
-            longest: Duration::from_secs(number("MaximumEventAgeInSeconds").unwrap_or(6 * 3600)),
+            retries: number(&configuration["MaximumRetryAttempts"]).unwrap_or(2),
+            longest: Duration::from_secs(
+                number(&configuration["MaximumEventAgeInSeconds"]).unwrap_or(6 * 3600),
+            ),
             destination: configuration["DestinationConfig"]["OnFailure"]["Destination"]
                 .as_str()
                 .filter(|arn| arn.starts_with("arn:aws:sqs:"))

@@ -90,7 +90,8 @@ impl<E: Endpoint> Running for Http<E> {
                     Err(_) => return Err(failure),
                 },
             };
-            let response = self.respond(request, &origin, call).await;
+            let Origin { request_id, correlation_id, .. } = &origin;
+            let response = self.respond(request, &origin, Call { request_id, correlation_id, ..call }).await;
             let took = started.elapsed();
             tracing::info!(
                 function = call.function,

@@ -114,6 +114,7 @@ impl<C: Consumer> Queue<C> {
         let delivery = Delivery { message_id: record.message_id, attempt };
         let message = serde_json::from_str::<C::Message>(&record.body);
         let label = message.as_ref().map(Message::label).unwrap_or_default();
+        let call = Call { correlation_id: &label.correlation_id, ..call };
         let work = async {
             // The parser's own words may quote the message.
             let message = message.map_err(|error| {

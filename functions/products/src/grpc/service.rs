@@ -104,7 +104,8 @@ pub(super) fn request(context: &RequestContext) -> Result<Request, ConnectError>
 /// The status of an error, which is logged if it is ours.
 fn told(request: &Request, error: &Error) -> ConnectError {
     if error.row().status.is_server_error() {
-        error.log(FUNCTION.name, &request.origin().request_id);
+        let origin = request.origin();
+        error.log(FUNCTION.name, &origin.request_id, &origin.correlation_id);
     }
     status::of(error)
 }
@@ -202,10 +203,13 @@ impl ProductService for Service {
         request: ServiceRequest<'_, UpdateStockRequest>,
     ) -> ServiceResult<UpdateStockResponse> {
         let asked = request.to_owned_message();
+        let answer = |product: &Product| {
+            let product = shown(product.clone())?;
+            Ok(Reply::ok(UpdateStockResponse { product, ..UpdateStockResponse::default() }))
+        };
         let change = |caller: SignedIn, request: Request| async move {
             let (id, change) = message::stock_change(&asked)?;
-            let product = self.stock.change(&caller, &request, id, change).await?;
-            Ok(Reply::ok(UpdateStockResponse { product: shown(product)?, ..UpdateStockResponse::default() }))
+            self.stock.change(&caller, &request, id, change, answer).await
         };
         self.write(&context, change).await
     }

@@ -40,7 +40,9 @@ pub(super) async fn dispatch(Shared(services): Shared<Arc<Services>>, request: R
             Protocol::Json11.respond(reply)
         }
         Some(("secretsmanager", action)) => {
-            let reply = match services.authorized(request, |input| iam::needs::secrets(action, input)).await {
+            let arn_of = |id: &str| services.secrets.arn_of(id);
+            let needs = |input: &Value| iam::needs::secrets(action, input, arn_of);
+            let reply = match services.authorized(request, needs).await {
                 Ok(input) => services.secrets.handle(action, input).await,
                 Err(error) => Err(error),
             };
@@ -50,7 +52,9 @@ pub(super) async fn dispatch(Shared(services): Shared<Arc<Services>>, request: R
             "UnknownOperationException",
             format!("{service} is not emulated"),
         ))),
-        None if request.uri().path() == "/v2/email/outbound-emails" => {
+        None if request.uri().path() == "/v2/email/outbound-emails"
+            && request.method() == http::Method::POST =>
+        {
             let input = services.authorized(request, iam::needs::send_email).await;
             let reply = input.map_err(|error| match error.code.as_str() {
                 "SerializationException" | "RequestEntityTooLarge" => error,
@@ -87,12 +91,13 @@ fn is_signed(request: &Request) -> bool {
     request.headers().contains_key(header::AUTHORIZATION)
 }
 
-/// The access key id of a signed request
+/// The access key id of a signed request, and the region that it is for
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>).
-fn access_key_id(headers: &HeaderMap) -> Option<&str> {
+fn credential(headers: &HeaderMap) -> Option<(&str, Option<&str>)> {
     let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (_, credential) = authorization.split_once("Credential=")?;
-    credential.split('/').next()
+    let mut parts = credential.split('/');
+    Some((parts.next()?, parts.nth(1)))
 }
 
 async fn body(request: Request) -> Result<Bytes, AwsError> {
@@ -110,12 +115,17 @@ fn json(body: &[u8]) -> Result<Value, AwsError> {
 impl Services {
     /// Whoever signed a request. What it was signed with is not looked at: whoever reaches this port could read it anyhow.
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, AwsError> {
-        let Some(id) = access_key_id(headers) else {
+        let Some((id, region)) = credential(headers) else {
             return Err(AwsError::client(
                 "MissingAuthenticationTokenException",
                 "Missing Authentication Token",
             ));
         };
+        if region.is_some_and(|region| region != crate::REGION) {
+            let message =
+                format!("Credential should be scoped to a valid region: there is {} alone", crate::REGION);
+            return Err(AwsError::client("InvalidSignatureException", message));
+        }
         let token = headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
         self.iam.caller(id, token).ok_or_else(|| {
             AwsError::client(

@@ -91,12 +91,23 @@ pub(crate) fn events(operation: &str, input: &Value) -> Vec<Need> {
     }
 }
 
-/// What an operation of Secrets Manager needs.
-pub(crate) fn secrets(operation: &str, input: &Value) -> Vec<Need> {
+/// What an operation of Secrets Manager needs. A secret may be asked for by its name: the right is to its ARN, which `arn_of`
+/// finds.
+pub(crate) fn secrets(
+    operation: &str,
+    input: &Value,
+    arn_of: impl FnOnce(&str) -> Option<String>,
+) -> Vec<Need> {
     let arn = match text(&input["SecretId"]) {
         "" => "*".to_owned(),
-        arn if arn.starts_with("arn:") => arn.to_owned(),
-        name => format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"),
+        id => arn_of(id).unwrap_or_else(|| {
+            let known = id.starts_with("arn:");
+            if known {
+                id.to_owned()
+            } else {
+                format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{id}")
+            }
+        }),
     };
     vec![Need::new(format!("secretsmanager:{operation}"), arn)]
 }
@@ -104,14 +115,20 @@ pub(crate) fn secrets(operation: &str, input: &Value) -> Vec<Need> {
 /// What sending a mail needs: the identity that it is from, and the configuration set.
 pub(crate) fn send_email(input: &Value) -> Vec<Need> {
     let from = text(&input["FromEmailAddress"]);
-    let from = from.rsplit_once('<').map_or(from, |(_, address)| address.trim_end_matches('>'));
+    // `Name <address>`. What is otherwise is nobody's identity.
+    let address = from.strip_suffix('>').and_then(|from| from.split_once('<')).map(|(_, address)| address);
+    let from = address.filter(|address| !address.contains('<')).unwrap_or(from);
     let need = |resource: String| {
         Need::new("ses:SendEmail", format!("arn:aws:ses:{REGION}:{ACCOUNT}:{resource}"))
             .with("ses:FromAddress", from)
     };
     let set = input["ConfigurationSetName"].as_str();
     let set = set.map(|set| need(format!("configuration-set/{set}")));
-    [need(format!("identity/{from}"))].into_iter().chain(set).collect()
+    let mut identity = need(format!("identity/{from}"));
+    if let Some(arn) = input["FromEmailAddressIdentityArn"].as_str() {
+        arn.clone_into(&mut identity.resource);
+    }
+    [identity].into_iter().chain(set).collect()
 }
 
 fn table_arn(name: &str) -> String {
@@ -164,6 +181,10 @@ mod tests {
         let input = json!({"FromEmailAddress": "Arcana <a@example.com>", "ConfigurationSetName": "mails"});
         let needs = send_email(&input);
         assert!(needs.iter().all(|need| need.context == [("ses:FromAddress", "a@example.com".to_owned())]));
+        let odd = json!({"FromEmailAddress": "<b@example.com> <a@example.com>"});
+        assert!(send_email(&odd).iter().all(|need| need.context[0].1 != "a@example.com"));
+        let others = json!({"FromEmailAddress": "a@example.com", "FromEmailAddressIdentityArn": "arn:b"});
+        assert_eq!(send_email(&others)[0].resource, "arn:b");
         assert_eq!(
             needs.iter().map(|need| need.resource.rsplit_once(':').map(|(_, last)| last)).collect::<Vec<_>>(),
             [Some("identity/a@example.com"), Some("configuration-set/mails")]

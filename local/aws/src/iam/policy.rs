@@ -17,14 +17,8 @@ pub struct Statement {
     action: String,
     resource: String,
     conditions: Vec<Condition>,
-    /// Of a resource's own policy.
-    principal: Option<Principal>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Principal {
-    Everybody,
-    Service(String),
+    /// Of a resource's own policy: the service of AWS that it is for.
+    service: Option<String>,
 }
 
 /// A key of a request that has to have one of these values.
@@ -73,17 +67,17 @@ impl Statement {
         };
         let (actions, resources) = (texts(&statement["Action"])?, texts(&statement["Resource"])?);
         let conditions = conditions(&statement["Condition"])?;
-        let principal = object.get("Principal").map(principal).transpose()?;
+        let service = object.get("Principal").map(principal).transpose()?;
         let each = |action: &String| {
             let action = action.clone();
             let conditions = conditions.clone();
-            let principal = principal.clone();
+            let service = service.clone();
             resources.iter().map(move |resource| Self {
                 allows,
                 action: action.clone(),
                 resource: resource.clone(),
                 conditions: conditions.clone(),
-                principal: principal.clone(),
+                service: service.clone(),
             })
         };
         Ok(actions.iter().flat_map(each).collect())
@@ -112,13 +106,14 @@ impl Statement {
             && self.conditions.iter().all(|condition| condition.holds(need))
     }
 
+    /// Whether it is of a resource's own policy, and not of a role's.
+    pub fn has_principal(&self) -> bool {
+        self.service.is_some()
+    }
+
     /// Whether it is for a service of AWS.
     pub(super) fn is_for(&self, service: &str) -> bool {
-        match &self.principal {
-            Some(Principal::Everybody) => true,
-            Some(Principal::Service(name)) => name == service,
-            None => false,
-        }
+        self.service.as_deref() == Some(service)
     }
 }
 
@@ -160,12 +155,12 @@ fn conditions(written: &Value) -> Result<Vec<Condition>, PolicyError> {
     Ok(conditions)
 }
 
-fn principal(written: &Value) -> Result<Principal, PolicyError> {
-    match (written.as_str(), written["Service"].as_str()) {
-        (Some("*"), _) => Ok(Principal::Everybody),
-        (None, Some(service)) => Ok(Principal::Service(service.to_owned())),
-        _ => Err(PolicyError(format!("the Principal {written} is not evaluated here"))),
-    }
+/// The service that a resource's policy is for. Whoever else comes has a role, and is held to that alone.
+fn principal(written: &Value) -> Result<String, PolicyError> {
+    let service = written["Service"].as_str().filter(|_| written.as_object().is_some_and(|of| of.len() == 1));
+    service
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| PolicyError(format!("the Principal {written} is not evaluated here")))
 }
 
 /// A text or a list of some.
@@ -257,6 +252,8 @@ mod tests {
             ("Condition", json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), "IpAddress"),
             ("Condition", json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}), "aws:PrincipalOrgID"),
             ("Principal", json!({"AWS": "arn:aws:iam::1:root"}), "Principal"),
+            ("Principal", json!({"Service": "events.amazonaws.com", "AWS": "*"}), "Principal"),
+            ("Principal", json!("*"), "Principal"),
             ("Resource", json!({"Ref": "Lamps"}), "neither a text nor a list"),
         ] {
             let error = of(&|statement| statement[element] = value.clone());

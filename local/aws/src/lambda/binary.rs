@@ -52,7 +52,7 @@ impl Binary {
 
     /// The environment of a process: what AWS lets the function override comes
     /// before the function's own variables, the reserved ones after.
-    pub(crate) fn variables(&self, task_root: &Path, runtime_api: &str) -> Vec<(String, String)> {
+    pub fn variables(&self, task_root: &Path, runtime_api: &str) -> Vec<(String, String)> {
         let handler = self.path.file_name().unwrap_or_default();
         let reserved = [
             ("AWS_LAMBDA_FUNCTION_NAME", self.name.clone()),

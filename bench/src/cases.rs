@@ -1,0 +1,206 @@
+//! What is measured: a function of each kind, invoked so that it does its work.
+
+use bytes::Bytes;
+use local_aws::lambda::Binary;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::Result;
+use crate::artifacts::Artifacts;
+use crate::process::Program;
+use crate::stack::{PASSWORD, Stack};
+
+/// The product's id in the sample events.
+const SAMPLE: &str = "01a0c450-6c78-74f8-996d-a763b7a969b1";
+
+/// A function and the events that it gets.
+pub(crate) struct Case {
+    /// The function.
+    pub(crate) function: &'static str,
+    /// Whether it hashes passwords, which takes most of its time.
+    pub(crate) hashes: bool,
+    event: Box<dyn Fn() -> Value>,
+}
+
+impl Case {
+    fn of(function: &'static str, event: impl Fn() -> Value + 'static) -> Self {
+        Self { function, hashes: false, event: Box::new(event) }
+    }
+
+    fn hashing(self) -> Self {
+        Self { hashes: true, ..self }
+    }
+
+    /// An event that the function has not had yet.
+    pub(crate) fn event(&self) -> Bytes {
+        (self.event)().to_string().into()
+    }
+}
+
+/// What runs a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Variant {
+    /// No function, but a greeting: what all are held against.
+    Floor,
+    /// The deployed binary.
+    Rust,
+    /// The same in Node.js.
+    Node,
+}
+
+/// A case and what runs it.
+pub(crate) struct Subject<'a> {
+    /// What it is told to do.
+    pub(crate) case: &'a Case,
+    /// By what.
+    pub(crate) variant: Variant,
+    /// What is started.
+    pub(crate) program: Program,
+    /// The size of what is deployed.
+    pub(crate) bytes: u64,
+}
+
+impl Subject<'_> {
+    /// Its name in tables.
+    pub(crate) fn name(&self) -> String {
+        match self.variant {
+            Variant::Floor => "hello, world".to_owned(),
+            Variant::Rust => self.case.function.to_owned(),
+            Variant::Node => format!("{} in Node.js", self.case.function),
+        }
+    }
+
+    /// Says what is wrong with an answer that is no success.
+    pub(crate) fn check(&self, answer: &[u8]) -> Result<()> {
+        let answer: Value = serde_json::from_slice(answer)?;
+        let right = match answer.get("statusCode").and_then(Value::as_u64) {
+            Some(status) => (200..300).contains(&status),
+            None => answer.get("batchItemFailures").is_none_or(|failed| *failed == json!([])),
+        };
+        if right { Ok(()) } else { Err(format!("{} answered {answer}", self.name()).into()) }
+    }
+}
+
+/// Every case, with what it needs made in `stack`.
+pub(crate) async fn all(stack: &Stack) -> Result<Vec<Case>> {
+    let email = format!("{}@example.com", Uuid::new_v4().simple());
+    let token = stack.admin(&email).await?;
+    stack.indexed().await?;
+    let products = stack.call("GET", "/api/v1/products", &Value::Null).await?;
+    let product = products["data"][0]["id"].as_str().ok_or("no product")?.to_owned();
+
+    let me = signed(sample("auth-me")?, &token);
+    let (get, grpc) = (about(&sample("products-get")?, &product), sample("products-grpc")?);
+    let grpc = with(grpc, "body", json!({"id": product}).to_string());
+    let list = asking(sample("products-list")?, &[("size", "20")]);
+    let search = asking(sample("products-search")?, &[("q", "oak lamp"), ("limit", "20")]);
+    let stock = signed(about(&sample("products-stock")?, &product), &token);
+    let stock = with(stock, "body", json!({"quantityChange": 1}).to_string());
+    let file = signed(sample("files-create")?, &token);
+    let login =
+        with(sample("auth-login")?, "body", json!({"email": email, "password": PASSWORD}).to_string());
+    let register = sample("auth-register")?;
+    let (mail, change) = (sample("email-worker")?, sample("events-relay")?);
+    let (health, clean) = (sample("ops-health")?, sample("cleanup-expired-tokens")?);
+    let redrive = sample("events-redrive")?;
+    Ok(vec![
+        Case::of("auth-me", move || me.clone()),
+        Case::of("ops-health", move || health.clone()),
+        Case::of("products-get", move || get.clone()),
+        Case::of("products-list", move || list.clone()),
+        Case::of("products-search", move || search.clone()),
+        Case::of("products-grpc", move || grpc.clone()),
+        Case::of("products-stock", move || keyed(stock.clone())),
+        Case::of("files-create", move || keyed(file.clone())),
+        Case::of("auth-login", move || login.clone()).hashing(),
+        Case::of("auth-register", move || {
+            let email = format!("{}@example.com", Uuid::new_v4().simple());
+            let account = json!({"name": "Ada", "email": email, "password": PASSWORD});
+            with(register.clone(), "body", account.to_string())
+        })
+        .hashing(),
+        Case::of("email-worker", move || another(&mail)),
+        Case::of("events-relay", move || change.clone()),
+        Case::of("cleanup-expired-tokens", move || clean.clone()),
+        Case::of("events-redrive", move || redrive.clone()),
+    ])
+}
+
+/// All that is measured, in its order: the floor first, and what Node.js does right after what it is held against.
+pub(crate) fn subjects<'a>(
+    artifacts: &Artifacts,
+    stack: &Stack,
+    cases: &'a [Case],
+    only: &[String],
+) -> Result<Vec<Subject<'a>>> {
+    let mut subjects = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        let wanted = only.is_empty() || only.iter().any(|prefix| case.function.starts_with(prefix));
+        let variants = [Variant::Floor, Variant::Rust, Variant::Node];
+        for variant in variants {
+            if (variant == Variant::Floor && number > 0) || (variant != Variant::Floor && !wanted) {
+                continue;
+            }
+            let Some((path, interpreter)) = artifacts.of(case.function, variant)? else { continue };
+            let (mut environment, memory_mb) = stack.environment(case.function)?;
+            if variant == Variant::Node {
+                let roots = environment["SSL_CERT_FILE"].clone();
+                environment.insert("NODE_EXTRA_CA_CERTS".to_owned(), roots);
+            }
+            let bytes = std::fs::metadata(&path)?.len();
+            let binary = Binary { environment, memory_mb, ..Binary::new(case.function, path) };
+            let log = artifacts.log(&format!("{}-{variant:?}", case.function).to_lowercase());
+            subjects.push(Subject { case, variant, program: Program { binary, interpreter, log }, bytes });
+        }
+    }
+    Ok(subjects)
+}
+
+/// A function's sample event.
+fn sample(function: &str) -> Result<Value> {
+    let path = local::bundle::default_template().with_file_name("events").join(format!("{function}.json"));
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn with(mut event: Value, name: &str, value: impl Into<Value>) -> Value {
+    event[name] = value.into();
+    event
+}
+
+fn signed(mut event: Value, token: &str) -> Value {
+    event["headers"]["authorization"] = json!(format!("Bearer {token}"));
+    event
+}
+
+/// The event about another product than the sample's.
+fn about(event: &Value, product: &str) -> Value {
+    let path = event["rawPath"].as_str().unwrap_or_default();
+    let sample = event["pathParameters"]["id"].as_str().unwrap_or(SAMPLE);
+    let changed = with(event.clone(), "rawPath", path.replace(sample, product));
+    with(changed, "pathParameters", json!({"id": product}))
+}
+
+fn asking(event: Value, query: &[(&str, &str)]) -> Value {
+    let raw: Vec<String> =
+        query.iter().map(|(name, value)| format!("{name}={}", value.replace(' ', "+"))).collect();
+    let parameters: Value = query.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    with(with(event, "rawQueryString", raw.join("&")), "queryStringParameters", parameters)
+}
+
+/// The request under an `Idempotency-Key` of its own.
+fn keyed(mut event: Value) -> Value {
+    event["headers"]["idempotency-key"] = json!(Uuid::new_v4().to_string());
+    event
+}
+
+/// The batch with another job in its message.
+fn another(batch: &Value) -> Value {
+    let mut batch = batch.clone();
+    let body = batch["Records"][0]["body"].as_str().and_then(|body| serde_json::from_str::<Value>(body).ok());
+    let job = with(body.unwrap_or_default(), "id", Uuid::new_v4().to_string());
+    batch["Records"][0]["body"] = json!(job.to_string());
+    batch
+}

@@ -1,0 +1,140 @@
+//! What a subject's runs come to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cases::Variant;
+use crate::measure::{Measured, Run};
+use crate::process::Cost;
+
+/// A subject's figures: medians over its runs. Times are in milliseconds, sizes in megabytes (10^6 bytes).
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Figures {
+    /// What was measured.
+    pub(crate) name: String,
+    /// What ran it.
+    pub(crate) variant: Variant,
+    /// Whether it hashes passwords.
+    pub(crate) hashes: bool,
+    /// What is deployed.
+    pub(crate) size: f64,
+    /// From the start to the first request for an event.
+    pub(crate) init: Times,
+    /// The first invocation.
+    pub(crate) first: Times,
+    /// CPU of init and first invocation together.
+    pub(crate) start_cpu: f64,
+    /// The same, times the floor's in the same round.
+    pub(crate) floors: f64,
+    /// How many times as much that is in Node.js in the same round.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) node_start: Option<f64>,
+    /// CPU of a warm invocation, on average.
+    pub(crate) warm: f64,
+    /// The same beyond the floor's in the same round.
+    pub(crate) beyond: f64,
+    /// How many times as much that is in Node.js in the same round.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) node_warm: Option<f64>,
+    /// Wall clock of a warm invocation: the median of all.
+    pub p50: f64,
+    /// Wall clock of a warm invocation: the 99th percentile of all.
+    pub p99: f64,
+    /// The most memory that was resident.
+    pub(crate) memory: f64,
+}
+
+/// A wall clock's time and a process's own.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Times {
+    /// As a user waits.
+    pub(crate) wall: f64,
+    /// On any CPU.
+    pub(crate) cpu: f64,
+}
+
+impl Figures {
+    /// Of all that was measured in the same rounds, the floor first.
+    pub(crate) fn of(measured: &[Measured<'_>]) -> Vec<Self> {
+        let floor = &measured[0].runs;
+        let figures = |one: &Measured<'_>| {
+            let node = measured.iter().find(|other| {
+                other.subject.variant == Variant::Node
+                    && other.subject.case.function == one.subject.case.function
+            });
+            let node = node.filter(|_| one.subject.variant == Variant::Rust).map(|node| &*node.runs);
+            Self::of_one(one, floor, node)
+        };
+        measured.iter().map(figures).collect()
+    }
+
+    fn of_one(one: &Measured<'_>, floor: &[Run], node: Option<&[Run]>) -> Self {
+        let Measured { subject, runs } = one;
+        let walls: Vec<f64> = runs.iter().flat_map(|run| &run.warm).map(|cost| ms(cost.wall)).collect();
+        Self {
+            name: subject.name(),
+            variant: subject.variant,
+            hashes: subject.case.hashes,
+            size: megabytes(subject.bytes),
+            init: Times::of(runs, |run| run.init),
+            first: Times::of(runs, |run| run.first),
+            start_cpu: over(runs, start),
+            floors: paired(runs, floor, |run, floor| start(run) / start(floor)),
+            node_start: node.map(|node| paired(node, runs, |node, run| start(node) / start(run))),
+            warm: over(runs, warm),
+            beyond: paired(runs, floor, |run, floor| warm(run) - warm(floor)),
+            node_warm: node.map(|node| paired(node, runs, |node, run| warm(node) / warm(run))),
+            p50: percentile(&walls, 50),
+            p99: percentile(&walls, 99),
+            memory: over(runs, |run| megabytes(run.memory)),
+        }
+    }
+}
+
+impl Times {
+    fn of(runs: &[Run], cost: impl Fn(&Run) -> Cost) -> Self {
+        Self { wall: over(runs, |run| ms(cost(run).wall)), cpu: over(runs, |run| ms(cost(run).cpu)) }
+    }
+}
+
+/// CPU of init and first invocation.
+fn start(run: &Run) -> f64 {
+    ms(run.init.cpu + run.first.cpu)
+}
+
+/// CPU of a warm invocation, on average: a clock of a process is too coarse for a single one.
+fn warm(run: &Run) -> f64 {
+    let all: std::time::Duration = run.warm.iter().map(|cost| cost.cpu).sum();
+    ms(all) / f64::from(u32::try_from(run.warm.len()).unwrap_or(u32::MAX)).max(1.0)
+}
+
+fn over(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
+    median(&runs.iter().map(figure).collect::<Vec<_>>())
+}
+
+/// The median over rounds of what two subjects' runs of the same round come to.
+fn paired(runs: &[Run], others: &[Run], figure: impl Fn(&Run, &Run) -> f64) -> f64 {
+    median(&runs.iter().zip(others).map(|(run, other)| figure(run, other)).collect::<Vec<_>>())
+}
+
+/// The middle one of these figures.
+pub(crate) fn median(figures: &[f64]) -> f64 {
+    percentile(figures, 50)
+}
+
+/// The figure that so many of a hundred do not exceed.
+fn percentile(figures: &[f64], hundredths: usize) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * hundredths).div_ceil(100).max(1) - 1;
+    sorted.get(rank).copied().unwrap_or(f64::NAN)
+}
+
+fn ms(time: std::time::Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+#[allow(clippy::cast_precision_loss)] // sizes are far from 2^52
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

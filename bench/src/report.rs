@@ -1,0 +1,134 @@
+//! The figures of a whole run: as a table, as JSON, and against another run's.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::cases::Variant;
+use crate::figures::{Figures, median};
+use crate::measure::Measured;
+
+/// All figures. Times are in milliseconds, sizes in megabytes (10^6 bytes).
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    /// A whole CPU each.
+    pub(crate) subjects: Vec<Figures>,
+    /// At the shares of a CPU that come with sizes of memory.
+    pub(crate) shares: Vec<Share>,
+}
+
+/// The figures at a share of a CPU.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Share {
+    /// The size of memory that it comes with, in MB.
+    pub(crate) memory: u32,
+    /// What was measured.
+    pub(crate) subjects: Vec<Figures>,
+}
+
+impl Report {
+    /// Of everything that was measured.
+    pub(crate) fn of(measured: &[Measured<'_>], shares: &[(u32, Vec<Measured<'_>>)]) -> Self {
+        let share = |(memory, measured): &(u32, Vec<Measured<'_>>)| Share {
+            memory: *memory,
+            subjects: Figures::of(measured),
+        };
+        Self { subjects: Figures::of(measured), shares: shares.iter().map(share).collect() }
+    }
+
+    /// Reads one that was written.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Writes it, for another run to be held against.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        Ok(std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
+    }
+
+    /// Everything as tables in Markdown: ratios first.
+    pub(crate) fn tables(&self, previous: Option<&Self>) -> String {
+        let mut text = String::new();
+        self.ratios(&mut text, previous);
+        self.absolutes(&mut text);
+        self.at_shares(&mut text);
+        self.summary(&mut text);
+        text
+    }
+
+    fn ratios(&self, text: &mut String, previous: Option<&Self>) {
+        let _ = writeln!(text, "CPU of init and first invocation, and of a warm invocation:\n");
+        let _ = writeln!(
+            text,
+            "| function | times the floor | Node.js is times as much | warm, ms beyond the floor | Node.js warm, times as much | before |"
+        );
+        let _ = writeln!(text, "|---|---|---|---|---|---|");
+        for figures in self.subjects.iter().filter(|figures| figures.variant == Variant::Rust) {
+            let before = previous.and_then(|previous| previous.find(&figures.name));
+            let before =
+                before.map_or(String::new(), |before| format!("{:.2}", figures.start_cpu / before.start_cpu));
+            let node = figures.node_start.map_or(String::new(), |times| format!("{times:.0}"));
+            let warm = figures.node_warm.map_or(String::new(), |times| format!("{times:.1}"));
+            let Figures { name, floors, beyond, .. } = figures;
+            let _ = writeln!(text, "| {name} | {floors:.2} | {node} | {beyond:.3} | {warm} | {before} |");
+        }
+    }
+
+    fn absolutes(&self, text: &mut String) {
+        let _ = writeln!(text, "\nMilliseconds, CPU / wall clock:\n");
+        let _ = writeln!(text, "| function | MB | init | first | warm CPU | warm p50 | warm p99 | RSS MB |");
+        let _ = writeln!(text, "|---|---|---|---|---|---|---|---|");
+        for figures in &self.subjects {
+            let Figures { name, size, init, first, warm, p50, p99, memory, .. } = figures;
+            let _ = writeln!(
+                text,
+                "| {name} | {size:.1} | {:.2} / {:.2} | {:.2} / {:.2} | {warm:.3} | {p50:.2} | {p99:.2} | {memory:.1} |",
+                init.cpu, init.wall, first.cpu, first.wall,
+            );
+        }
+    }
+
+    fn at_shares(&self, text: &mut String) {
+        if self.shares.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            text,
+            "\nAt Lambda's share of a CPU, milliseconds of wall clock, first invocation / warm p50:\n"
+        );
+        let heads: Vec<String> = self.shares.iter().map(|share| format!("{} MB", share.memory)).collect();
+        let _ = writeln!(text, "| function | {} |", heads.join(" | "));
+        let _ = writeln!(text, "|---|{}", "---|".repeat(self.shares.len()));
+        for figures in &self.shares[0].subjects {
+            let cells = self
+                .shares
+                .iter()
+                .filter_map(|share| share.subjects.iter().find(|other| other.name == figures.name));
+            let cells: Vec<_> = cells.map(|at| format!("{:.1} / {:.1}", at.first.wall, at.p50)).collect();
+            let _ = writeln!(text, "| {} | {} |", figures.name, cells.join(" | "));
+        }
+    }
+
+    fn summary(&self, text: &mut String) {
+        let rust = || self.subjects.iter().filter(|figures| figures.variant == Variant::Rust);
+        let sizes: Vec<f64> = rust().map(|figures| figures.size).collect();
+        let memory: Vec<f64> =
+            rust().filter(|figures| !figures.hashes).map(|figures| figures.memory).collect();
+        let largest = sizes.iter().copied().fold(0.0, f64::max);
+        let _ = writeln!(
+            text,
+            "\nOf these functions: median size {:.1} MB, largest {largest:.1} MB; median RSS {:.1} MB, without those that hash.",
+            median(&sizes),
+            median(&memory),
+        );
+    }
+
+    fn find(&self, name: &str) -> Option<&Figures> {
+        self.subjects.iter().find(|figures| figures.name == name)
+    }
+}

@@ -1,0 +1,59 @@
+//! A share of a CPU, as Lambda gives it to a size of memory.
+
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+
+/// The memory that comes with one whole CPU, in MB
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+const WHOLE: u64 = 1_769;
+/// How long a share is reckoned over, in microseconds.
+const PERIOD: u64 = 20_000;
+
+/// A control group that holds processes to a share. Dropped, it is removed: its processes have to be gone.
+pub(crate) struct Share(PathBuf);
+
+impl Share {
+    /// The share that comes with `memory` MB; nothing where no group can be made.
+    pub(crate) fn of(memory: u32) -> Option<Self> {
+        let quota = PERIOD * u64::from(memory) / WHOLE;
+        let name = format!("arcana-bench-{}-{memory}", std::process::id());
+        second(&name, quota).or_else(|_| first(&name, quota)).ok().map(Self)
+    }
+
+    /// Holds a process to the share from now on.
+    pub(crate) fn hold(&self, process: u32) -> Result<()> {
+        Ok(std::fs::write(self.0.join("cgroup.procs"), process.to_string())?)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // An empty group left behind does no harm.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// <https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files>
+fn second(name: &str, quota: u64) -> std::io::Result<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    std::fs::write(root.join("cgroup.subtree_control"), "+cpu")?;
+    made(root.join(name), &[("cpu.max", format!("{quota} {PERIOD}"))])
+}
+
+/// <https://docs.kernel.org/scheduler/sched-bwc.html>
+fn first(name: &str, quota: u64) -> std::io::Result<PathBuf> {
+    let settings = [("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", quota.to_string())];
+    made(Path::new("/sys/fs/cgroup/cpu").join(name), &settings)
+}
+
+fn made(group: PathBuf, settings: &[(&str, String)]) -> std::io::Result<PathBuf> {
+    std::fs::create_dir(&group)?;
+    for (file, value) in settings {
+        if let Err(error) = std::fs::write(group.join(file), value) {
+            std::fs::remove_dir(&group)?;
+            return Err(error);
+        }
+    }
+    Ok(group)
+}

@@ -1,0 +1,87 @@
+//! TLS in front of the embedded cloud, as AWS's endpoints have it.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tempfile::NamedTempFile;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::Result;
+
+/// Amazon's roots, which a deployed function reads before it can trust any server.
+const ROOTS: &str = include_str!("../../shared/src/amazon-roots.pem");
+
+/// A TLS server that passes on what it gets. Dropped, it stops.
+pub(crate) struct Front {
+    address: SocketAddr,
+    roots: NamedTempFile,
+    server: JoinHandle<()>,
+}
+
+impl Front {
+    /// In front of `cloud`, an address on this machine.
+    pub(crate) async fn before(cloud: SocketAddr) -> Result<Self> {
+        let (server, authority) = certified()?;
+        let mut roots = NamedTempFile::new()?;
+        write!(roots, "{ROOTS}{authority}")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let server = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move { drop(pass(acceptor, client, cloud).await) });
+            }
+        });
+        Ok(Self { address, roots, server })
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// The certificates to trust, in PEM: Amazon's, and the one that this server's is of.
+    pub(crate) fn roots(&self) -> String {
+        self.roots.path().to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn pass(acceptor: TlsAcceptor, client: TcpStream, cloud: SocketAddr) -> std::io::Result<()> {
+    client.set_nodelay(true)?;
+    let mut client = acceptor.accept(client).await?;
+    let mut cloud = TcpStream::connect(cloud).await?;
+    cloud.set_nodelay(true)?;
+    tokio::io::copy_bidirectional(&mut client, &mut cloud).await.map(drop)
+}
+
+/// A server's configuration with a certificate of its own, and the authority that it is of, in PEM.
+fn certified() -> Result<(ServerConfig, String)> {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
+    let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    // DynamoDB speaks nothing newer.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok((config, authority.pem()))
+}

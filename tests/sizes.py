@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Holds the sizes of the built functions to those that are kept: one that grows by more than a tenth fails.
+
+    python3 tests/sizes.py target/smoke            # compares with docs/binary-sizes.json
+    python3 tests/sizes.py target/smoke --keep     # keeps the present sizes: say why in the commit
+"""
+import json
+import os
+import sys
+
+KEPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "binary-sizes.json")
+EVENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "events")
+ALLOWED = 1.10
+
+
+def measured(directory):
+    """The size of each function's binary, in bytes: every function has a sample event."""
+    names = sorted(name.removesuffix(".json") for name in os.listdir(EVENTS))
+    return {name: os.path.getsize(os.path.join(directory, name)) for name in names}
+
+
+def main(arguments):
+    if not arguments or arguments[1:] not in ([], ["--keep"]):
+        sys.exit(__doc__)
+    sizes = measured(arguments[0])
+    if arguments[1:]:
+        with open(KEPT, "w", encoding="utf-8") as file:
+            json.dump(sizes, file, indent=2)
+            file.write("\n")
+        return
+    with open(KEPT, encoding="utf-8") as file:
+        kept = json.load(file)
+    wrong = [f"{name}: no size is kept" for name in sizes.keys() - kept.keys()]
+    wrong += [f"{name}: there is no such function" for name in kept.keys() - sizes.keys()]
+    for name in sizes.keys() & kept.keys():
+        growth = sizes[name] / kept[name]
+        if growth > ALLOWED:
+            wrong.append(f"{name}: {kept[name]} bytes were kept, {sizes[name]} are measured: {growth - 1:+.0%}")
+    total = sum(sizes.values()) / max(1, sum(kept.values()))
+    print(f"{len(sizes)} binaries, {sum(sizes.values()) / 1e6:.0f} MB, {total - 1:+.1%} in all")
+    if wrong:
+        sys.exit("\n".join(sorted(wrong)) + "\nif that is meant: python3 tests/sizes.py DIRECTORY --keep")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
