@@ -9,6 +9,7 @@ mod artifacts;
 mod cases;
 mod chart;
 mod figures;
+mod load;
 mod measure;
 mod process;
 mod report;
@@ -19,29 +20,50 @@ mod tls;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::report::Report;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
 
-/// Measures the functions as they are deployed, beside a function that only greets and beside Node.js
+/// Measures the functions as they are deployed
 #[derive(Parser)]
 struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Each by itself, beside a function that only greets and beside Node.js
+    Functions(Functions),
+    /// The whole bundle under load, by wrk
+    Load {
+        /// Where built functions are, all of them, as NAME or NAME/bootstrap
+        #[arg(long, value_name = "DIR")]
+        bundle: PathBuf,
+        /// How long each kind of request is made, in seconds
+        #[arg(long, default_value_t = 15)]
+        seconds: u32,
+    },
+}
+
+#[derive(Args)]
+struct Functions {
     /// Where built functions are, as NAME or NAME/bootstrap; without it, they are built
     #[arg(long, value_name = "DIR")]
-    functions: Option<PathBuf>,
+    bundle: Option<PathBuf>,
     /// How often each subject is started
     #[arg(long, default_value_t = 10)]
     rounds: usize,
     /// Invocations of each process after its first
     #[arg(long, default_value_t = 200)]
     warm: usize,
-    /// Only subjects whose names begin with one of these
+    /// Only functions whose names begin with one of these
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// The memory sizes, in MB, whose share of a CPU is given to what is measured besides; cgroups have to be writable
+    /// The memory sizes, in MB, whose share of a CPU is given to what is measured besides: control groups have to be writable
     #[arg(long, value_delimiter = ',', default_value = "128,256,512,1024")]
     memory: Vec<u32>,
     /// Without Node.js
@@ -60,8 +82,15 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let measured = match Arguments::parse().what {
+        What::Functions(arguments) => functions(arguments).await,
+        What::Load { bundle, seconds } => load::table(bundle, seconds).await,
+    };
+    match measured {
+        Ok(tables) => {
+            print!("{tables}");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -69,9 +98,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<()> {
+/// Measures functions; answers tables in Markdown.
+async fn functions(arguments: Functions) -> Result<String> {
     let previous = arguments.previous.as_deref().map(Report::read).transpose()?;
-    let artifacts = artifacts::make(arguments.functions, !arguments.no_node)?;
+    let artifacts = artifacts::make(arguments.bundle, !arguments.no_node)?;
     let stack = stack::Stack::start().await?;
     let cases = cases::all(&stack).await?;
     let subjects = cases::subjects(&artifacts, &stack, &cases, &arguments.only)?;
@@ -85,12 +115,11 @@ async fn run(arguments: Arguments) -> Result<()> {
     }
     let report = Report::of(&measured, &shares);
     stack.stop().await;
-    print!("{}", report.tables(previous.as_ref()));
     if let Some(path) = arguments.json {
         report.write(&path)?;
     }
     if let Some(path) = arguments.svg {
         std::fs::write(path, chart::svg(&report))?;
     }
-    Ok(())
+    Ok(report.tables(previous.as_ref()))
 }

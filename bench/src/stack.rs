@@ -30,12 +30,21 @@ impl Stack {
             parameters: BTreeMap::from([("RegistrationsPerAddress".to_owned(), "1000000".to_owned())]),
             ..Options::default()
         };
-        let bundle = Bundle::start(options).await?;
+        Self::on(Bundle::start(options).await?).await
+    }
+
+    /// Fills the catalogue of `bundle`.
+    pub(crate) async fn on(bundle: Bundle) -> Result<Self> {
         let cloud = bundle.aws_url().trim_start_matches("http://").parse()?;
         let front = Front::before(cloud).await?;
         let aws = local::aws_at(bundle.aws_url());
         local::seed::fill(&aws, 0..PRODUCTS, || {}).await.map_err(|error| error.cause())?;
         Ok(Self { bundle, front, client: reqwest::Client::new() })
+    }
+
+    /// Where the API is.
+    pub(crate) fn url(&self) -> String {
+        self.bundle.api_url()
     }
 
     /// A request to the API; answers the body of what was answered.

@@ -303,7 +303,11 @@ impl Start for Starter {
 /// The built binary of `function` in `directory`, to be run as the stack says.
 pub(crate) fn binary(directory: &Path, function: &Specification) -> Result<Binary, String> {
     let Specification { name, environment, timeout, memory_mb } = function.clone();
-    let path = directory.join(&name);
+    // `target/smoke/NAME`, or as cargo-lambda leaves it, `target/lambda/NAME/bootstrap`.
+    let mut path = directory.join(&name);
+    if path.is_dir() {
+        path.push("bootstrap");
+    }
     if !path.is_file() {
         return Err(format!("{} is missing: build it first", path.display()));
     }

@@ -88,18 +88,20 @@ pub(crate) struct Done {
     pub(crate) refused_mails: Mutex<Vec<Instant>>,
     /// What was asked of DynamoDB.
     spent: Mutex<Spent>,
-    /// How much is asked of it right now.
-    pending: AtomicU64,
 }
 
 /// What was asked of DynamoDB, and what AWS would charge for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Spent {
-    /// Calls that began while no other was under way: what a request waits for, one after the other, where
+    /// The longest chain of calls of which each began after the one before had ended: what a request waits for, where
     /// [`Faults::delay_ms`] has calls overlap that are made side by side.
     pub(crate) trips: u64,
+    /// The longest such chain that has ended.
+    ended: u64,
     /// All calls.
     pub(crate) calls: u64,
+    /// Those of them that read.
+    pub(crate) reads: u64,
     /// Read capacity units.
     pub(crate) read: f64,
     /// Write capacity units.
@@ -112,10 +114,13 @@ impl Done {
         std::mem::take(&mut self.spent.lock().unwrap())
     }
 
-    fn begin(&self) {
+    /// Counts a call that begins; answers its place in a chain.
+    fn begin(&self) -> u64 {
         let mut spent = self.spent.lock().unwrap();
         spent.calls += 1;
-        spent.trips += u64::from(self.pending.fetch_add(1, Ordering::Relaxed) == 0);
+        let place = spent.ended + 1;
+        spent.trips = spent.trips.max(place);
+        place
     }
 
     /// Has a service be away from now on, or none.
@@ -128,7 +133,7 @@ impl Done {
         self.repeats.is_over()
     }
 
-    fn end(&self, operation: &str, answer: &[u8]) {
+    fn end(&self, place: u64, operation: &str, answer: &[u8]) {
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let units = |table: &Value| table["CapacityUnits"].as_f64().unwrap_or_default();
         let units = match &answer["ConsumedCapacity"] {
@@ -136,12 +141,13 @@ impl Done {
             table => units(table),
         };
         let mut spent = self.spent.lock().unwrap();
+        spent.ended = spent.ended.max(place);
         if is_read(operation) {
+            spent.reads += 1;
             spent.read += units;
         } else {
             spent.written += units;
         }
-        self.pending.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -188,7 +194,6 @@ pub(crate) async fn start_with(
         repeats: Repeats::default(),
         refused_mails: Mutex::default(),
         spent: Mutex::default(),
-        pending: AtomicU64::default(),
     });
     let proxy = Proxy { client: client().build().unwrap(), faults, done: Arc::clone(&done) };
     let router = Router::new().fallback(forward).with_state(Arc::new(proxy));
@@ -255,9 +260,8 @@ async fn forward(
         proxy.done.conflicts.fetch_add(1, Ordering::Relaxed);
         return Ok(conflict(&body));
     }
-    let counted = service == Some(Service::DynamoDb);
-    if counted {
-        proxy.done.begin();
+    let place = (service == Some(Service::DynamoDb)).then(|| proxy.done.begin());
+    if place.is_some() {
         let mut request: Value = serde_json::from_slice(&body).unwrap();
         request["ReturnConsumedCapacity"] = json!("TOTAL");
         body = request.to_string().into();
@@ -293,9 +297,9 @@ async fn forward(
     if stop == Some(Stop::After) {
         proxy.done.gate.wait().await;
     }
-    if counted {
+    if let Some(place) = place {
         tokio::time::sleep(Duration::from_millis(proxy.faults.delay_ms)).await;
-        proxy.done.end(&operation, &body);
+        proxy.done.end(place, &operation, &body);
     }
     let mut response = Response::new(Body::from(body));
     // Another count than for the conflicts, which are not made.

@@ -188,7 +188,7 @@ async fn the_rarest_word_leads_and_what_was_not_looked_at_is_said() {
         let answer = shop.app.get(&format!("{SEARCH}?{query}")).await;
         let incomplete = answer.header("x-result-incomplete");
         assert!(incomplete.is_none_or(|value| value == "true"), "{incomplete:?}");
-        (names(&ok(&answer)).len(), incomplete.is_some(), done.take_spent().calls)
+        (names(&ok(&answer)).len(), incomplete.is_some(), done.take_spent().reads)
     };
     let (found, incomplete, _) = search("q=laptopcomputer&limit=100").await;
     assert_eq!((found, incomplete), (100, false), "as many as were wanted");

@@ -179,17 +179,26 @@ fn of(id: &str, kind: &str, properties: &Value) -> Vec<String> {
     let Some((_, honoured, without_effect)) = KNOWN.iter().find(|(known, ..)| *known == kind) else {
         return Vec::new();
     };
+    let known: Vec<(&str, Option<&str>)> = honoured
+        .iter()
+        .chain(*without_effect)
+        .map(|known| known.split_once('=').map_or((*known, None), |(known, wanted)| (known, Some(wanted))))
+        .collect();
     let is_known = |(path, value): &(String, &Value)| {
-        honoured.iter().chain(*without_effect).any(|known| match known.split_once('=') {
-            Some((known, wanted)) => known == path && text(value) == wanted,
-            None => known.strip_suffix(".*").map_or(*known == path, |known| is_below(path, known)),
+        known.iter().any(|(known, wanted)| match wanted {
+            Some(wanted) => known == path && text(value) == *wanted,
+            None => known.strip_suffix(".*").map_or(known == path, |known| is_below(path, known)),
         })
     };
-    let mut unknown: Vec<String> = paths(properties)
-        .into_iter()
-        .filter(|property| !is_known(property))
-        .map(|(path, _)| format!("{id}: {path}"))
-        .collect();
+    // Named as a whole where nothing of it is known.
+    let named = |path: &str| {
+        let ends = path.match_indices('.').map(|(end, _)| end);
+        let mut wholes = ends.map(|end| &path[..end]);
+        let whole = wholes.find(|whole| !known.iter().any(|(known, _)| is_below(known, whole)));
+        format!("{id}: {}", whole.unwrap_or(path))
+    };
+    let unknown = paths(properties).into_iter().filter(|property| !is_known(property));
+    let mut unknown: Vec<String> = unknown.map(|(path, _)| named(&path)).collect();
     unknown.dedup();
     unknown
 }
@@ -256,11 +265,7 @@ mod tests {
                 json!({"Targets": [{"Arn": "a"}, {"InputPath": "$.b"}]}),
                 "X: Targets.InputPath",
             ),
-            (
-                "SQS",
-                json!({"FilterCriteria": {"Filters": [{"Pattern": "p"}]}}),
-                "X: FilterCriteria.Filters.Pattern",
-            ),
+            ("SQS", json!({"FilterCriteria": {"Filters": [{"Pattern": "p"}]}}), "X: FilterCriteria"),
             ("SQS", json!({"FilterCriteria": {"Ref": "AWS::NoValue"}}), ""),
             (
                 "AWS::Serverless::HttpApi",

@@ -1,0 +1,106 @@
+//! The whole bundle of binaries under load, by wrk (<https://github.com/wg/wrk>).
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use local::{Bundle, Options};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::Result;
+use crate::stack::{PASSWORD, Stack};
+
+/// A kind of request: its name, how many are under way at once, and how wrk makes one, in Lua.
+type Kind = (&'static str, u32, String);
+
+/// What wrk says of one kind.
+struct Outcome {
+    per_second: String,
+    median: String,
+    p99: String,
+    refused: String,
+}
+
+/// Puts the bundle of the binaries in `bundle` under load for so many seconds a kind; answers a table in Markdown.
+pub(crate) async fn table(bundle: PathBuf, seconds: u32) -> Result<String> {
+    let options = Options { bundle: Some(bundle), ..Options::default() };
+    let stack = Stack::on(Bundle::start(options).await?).await?;
+    let kinds = kinds(&stack).await?;
+    let mut table =
+        "| request | at once | a second | p50 | p99 | not 2xx |\n|---|---|---|---|---|---|\n".to_owned();
+    for (name, at_once, script) in kinds {
+        let Outcome { per_second, median, p99, refused } =
+            wrk(&stack.url(), at_once, &script, seconds).await?;
+        writeln!(table, "| {name} | {at_once} | {per_second} | {median} | {p99} | {refused} |")?;
+    }
+    stack.stop().await;
+    Ok(table)
+}
+
+async fn kinds(stack: &Stack) -> Result<Vec<Kind>> {
+    let token = stack.admin("load@example.com").await?;
+    stack.indexed().await?;
+    let listed = stack.call("GET", "/api/v1/products?size=100", &Value::Null).await?;
+    let ids = listed["data"].as_array().into_iter().flatten().filter_map(|product| product["id"].as_str());
+    let ids = ids.map(|id| format!("{id:?}")).collect::<Vec<_>>().join(", ");
+    let any = format!("local ids = {{{ids}}}\nlocal function any() return ids[math.random(#ids)] end\n");
+    let get = |path: &str| format!("request = function() return wrk.format('GET', {path}) end\n");
+    let login = json!({"email": "load@example.com", "password": PASSWORD}).to_string();
+    let header = "wrk.headers['content-type'] = 'application/json'\n";
+    Ok(vec![
+        ("get product", 8, any.clone() + &get("'/api/v1/products/' .. any()")),
+        ("list products", 8, get("'/api/v1/products?size=20'")),
+        ("search products", 8, get("'/api/v1/products/search?q=oak+lamp'")),
+        (
+            "own account",
+            8,
+            format!("wrk.headers['authorization'] = 'Bearer {token}'\n{}", get("'/api/v1/auth/me'")),
+        ),
+        (
+            "log in",
+            2,
+            format!(
+                "{header}request = function() return wrk.format('POST', '/api/v1/auth/login', nil, '{login}') end\n"
+            ),
+        ),
+        (
+            "change a stock",
+            8,
+            format!(
+                "{any}{header}wrk.headers['authorization'] = 'Bearer {token}'\nrequest = function() return \
+                 wrk.format('PATCH', '/api/v1/products/' .. any() .. '/stock', nil, '{{\"quantityChange\": 1}}') end\n"
+            ),
+        ),
+    ])
+}
+
+async fn wrk(url: &str, at_once: u32, script: &str, seconds: u32) -> Result<Outcome> {
+    let file = tempfile::Builder::new().suffix(".lua").tempfile()?;
+    std::fs::write(file.path(), script)?;
+    let threads = at_once.min(2).to_string();
+    let mut command = Command::new("wrk");
+    command.args([
+        "--latency",
+        "-t",
+        &threads,
+        "-c",
+        &at_once.to_string(),
+        "-d",
+        &format!("{seconds}s"),
+        "-s",
+    ]);
+    let output = command.arg(file.path()).arg(url).output().await;
+    let output = output.map_err(|error| format!("wrk cannot be started, which Debian has: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let after = |name: &str| {
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.map(|rest| rest.trim().to_owned())
+    };
+    let missing = || format!("wrk has said nothing of it: {said}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(Outcome {
+        per_second: after("Requests/sec:").ok_or_else(missing)?,
+        median: after("50%").ok_or_else(missing)?,
+        p99: after("99%").ok_or_else(missing)?,
+        refused: after("Non-2xx or 3xx responses:").unwrap_or_else(|| "0".to_owned()),
+    })
+}
