@@ -6,7 +6,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::types::{
-    CorsConfiguration, CorsRule, EventBridgeConfiguration, MetadataDirective, NotificationConfiguration,
+    CorsConfiguration, CorsRule, Delete, EventBridgeConfiguration, MetadataDirective,
+    NotificationConfiguration, ObjectIdentifier,
 };
 use local_aws::SECRET_ACCESS_KEY;
 use serde_json::Value;
@@ -253,4 +254,37 @@ async fn an_object_whose_writer_was_cut_off_is_told_of_at_the_next_start() {
         1,
         "the one that was not deleted"
     );
+}
+
+#[tokio::test]
+async fn a_key_is_no_way_out_of_its_bucket() {
+    let (world, s3) = bucket().await;
+    s3.create_bucket().bucket("other").send().await.unwrap();
+    s3.put_object().bucket("other").key("secret").body(b"hello".to_vec().into()).send().await.unwrap();
+    for key in ["a/../../other/secret", "../other/secret", "/etc/passwd", "a//b", "a/./b", &"k".repeat(256)] {
+        let refused = s3.get_object().bucket("shop").key(key).send().await.unwrap_err();
+        assert_eq!(refused.code(), Some("NotImplemented"), "{key}");
+        let refused = s3.put_object().bucket("shop").key(key).body(vec![].into()).send().await.unwrap_err();
+        assert_eq!(refused.code(), Some("NotImplemented"), "{key}");
+    }
+    let copy = s3.copy_object().bucket("shop").key("k").copy_source("shop/a/../../other/secret").send().await;
+    assert_eq!(copy.unwrap_err().code(), Some("NotImplemented"));
+    let object = ObjectIdentifier::builder().key("../other/secret").build().unwrap();
+    let delete = Delete::builder().objects(object).build().unwrap();
+    let deleted = s3.delete_objects().bucket("shop").delete(delete).send().await.unwrap();
+    assert_eq!(deleted.errors()[0].code(), Some("NotImplemented"));
+    s3.head_object().bucket("other").key("secret").send().await.unwrap();
+    drop(world);
+}
+
+#[tokio::test]
+async fn what_a_presigned_request_adds_has_to_be_signed() {
+    let (world, s3) = bucket().await;
+    let signing = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let signed = s3.put_object().bucket("shop").key("k").presigned(signing).await.unwrap();
+    let path = signed.uri().trim_start_matches(&world.cloud.endpoint()).to_owned();
+    for (header, status) in [("x-amz-meta-a: b", 403), ("x-amz-tagging: a=b", 501), ("x-other: b", 200)] {
+        let answer = head(&world, &format!("PUT {path} HTTP/1.1\r\n{header}\r\ncontent-length: 0\r\n")).await;
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{header}: {answer}");
+    }
 }
