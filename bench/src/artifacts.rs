@@ -69,19 +69,17 @@ fn run(command: &mut Command) -> Result<()> {
 impl Artifacts {
     /// What runs `function`, and with which interpreter; nothing where there is no such port.
     pub(crate) fn of(&self, function: &str, variant: Variant) -> Result<Option<(PathBuf, Option<PathBuf>)>> {
-        let path = match variant {
-            Variant::Floor => self.floor.clone(),
+        match variant {
+            Variant::Floor => Ok(Some((self.floor.clone(), None))),
             Variant::Rust => {
-                let place = self.functions.join(function);
-                if place.is_dir() { place.join("bootstrap") } else { place }
+                let path = local::bundle::built(&self.functions, function)?;
+                Ok(Some((std::path::absolute(path)?, None)))
             }
-            Variant::Node => self.ports.join(format!("{function}.js")),
-        };
-        match (variant, &self.node) {
-            (Variant::Node, None) => Ok(None),
-            (Variant::Node, Some(node)) => Ok(path.is_file().then(|| (path, Some(node.clone())))),
-            _ if path.is_file() => Ok(Some((std::path::absolute(path)?, None))),
-            _ => Err(format!("{} is missing: build it first", path.display()).into()),
+            Variant::Node => {
+                let port = self.ports.join(format!("{function}.js"));
+                let node = self.node.clone().filter(|_| port.is_file());
+                Ok(node.map(|node| (port, Some(node))))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is measured: a function of each kind, invoked so that it does its work.
 
 use bytes::Bytes;
+use local::smoke::sample;
 use local_aws::lambda::Binary;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -156,13 +157,6 @@ pub(crate) fn subjects<'a>(
         }
     }
     Ok(subjects)
-}
-
-/// A function's sample event.
-fn sample(function: &str) -> Result<Value> {
-    let path = local::bundle::default_template().with_file_name("events").join(format!("{function}.json"));
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(serde_json::from_str(&text)?)
 }
 
 fn with(mut event: Value, name: &str, value: impl Into<Value>) -> Value {

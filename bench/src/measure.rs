@@ -32,42 +32,44 @@ pub(crate) struct Measured<'a> {
     pub(crate) runs: Vec<Run>,
 }
 
-/// Runs all `subjects` in turn, `rounds` times.
+/// Runs all `subjects` in turn, `rounds` times, with so many invocations after the first.
 pub(crate) async fn rounds<'a>(
     subjects: &'a [Subject<'a>],
     rounds: usize,
     warm: usize,
 ) -> Result<Vec<Measured<'a>>> {
-    let mut measured: Vec<_> =
-        subjects.iter().map(|subject| Measured { subject, runs: Vec::new() }).collect();
-    for round in 1..=rounds {
-        for Measured { subject, runs } in &mut measured {
-            eprint!("\r\x1b[Kround {round} of {rounds}: {}", subject.name());
-            let warm = if subject.case.hashes { warm.div_ceil(HASHES) } else { warm };
-            runs.push(run(subject, warm, None).await?);
-        }
-    }
-    eprintln!("\r\x1b[K");
-    Ok(measured)
+    let warm = |subject: &Subject<'_>| if subject.case.hashes { warm.div_ceil(HASHES) } else { warm };
+    in_turn(subjects, rounds, "a whole CPU", warm, None).await
 }
 
-/// Runs the subjects at the share of a CPU that comes with `memory` MB; nothing where none can be given.
+/// Runs them at the share of a CPU that comes with `memory` MB; nothing where none can be given.
 pub(crate) async fn share<'a>(
     subjects: &'a [Subject<'a>],
     memory: u32,
     rounds: usize,
 ) -> Result<Option<Vec<Measured<'a>>>> {
     let Some(share) = Share::of(memory) else { return Ok(None) };
+    let name = format!("{memory} MB");
+    in_turn(subjects, rounds, &name, |_| HELD, Some(&share)).await.map(Some)
+}
+
+async fn in_turn<'a>(
+    subjects: &'a [Subject<'a>],
+    rounds: usize,
+    what: &str,
+    warm: impl Fn(&Subject<'_>) -> usize,
+    share: Option<&Share>,
+) -> Result<Vec<Measured<'a>>> {
     let mut measured: Vec<_> =
         subjects.iter().map(|subject| Measured { subject, runs: Vec::new() }).collect();
     for round in 1..=rounds {
         for Measured { subject, runs } in &mut measured {
-            eprint!("\r\x1b[K{memory} MB, round {round} of {rounds}: {}", subject.name());
-            runs.push(run(subject, HELD, Some(&share)).await?);
+            eprint!("\r\x1b[K{what}, round {round} of {rounds}: {}", subject.name());
+            runs.push(run(subject, warm(subject), share).await?);
         }
     }
     eprintln!("\r\x1b[K");
-    Ok(Some(measured))
+    Ok(measured)
 }
 
 /// A process's life; at a share of a CPU from when it has initialised, for until then Lambda gives a whole one.

@@ -303,15 +303,18 @@ impl Start for Starter {
 /// The built binary of `function` in `directory`, to be run as the stack says.
 pub(crate) fn binary(directory: &Path, function: &Specification) -> Result<Binary, String> {
     let Specification { name, environment, timeout, memory_mb } = function.clone();
-    // `target/smoke/NAME`, or as cargo-lambda leaves it, `target/lambda/NAME/bootstrap`.
-    let mut path = directory.join(&name);
-    if path.is_dir() {
-        path.push("bootstrap");
-    }
-    if !path.is_file() {
-        return Err(format!("{} is missing: build it first", path.display()));
-    }
+    let path = built(directory, &name)?;
     // A function's log goes where the laptop's does.
     let log: Log = Arc::new(|function, line| tracing::info!(target: "function", "{function}: {line}"));
     Ok(Binary { environment, timeout, memory_mb, log, ..Binary::new(&name, path) })
+}
+
+/// Where the built function `name` of `directory` is: `target/smoke/NAME`, or as cargo-lambda leaves it,
+/// `target/lambda/NAME/bootstrap`.
+pub fn built(directory: &Path, name: &str) -> Result<PathBuf, String> {
+    let mut path = directory.join(name);
+    if path.is_dir() {
+        path.push("bootstrap");
+    }
+    if path.is_file() { Ok(path) } else { Err(format!("{} is missing: build it first", path.display())) }
 }

@@ -92,6 +92,13 @@ async fn measure(api: &RuntimeApi, directory: &Path, function: &Specification) -
     })
 }
 
+/// A function's sample event: `events/NAME.json`.
+pub fn sample(name: &str) -> Result<Value, String> {
+    let path = bundle::default_template().with_file_name("events").join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 /// A function's sample event, and how it is to be answered.
 struct Sample {
     kind: Kind,
@@ -104,10 +111,7 @@ impl Sample {
     async fn read(name: &str) -> Result<Self, String> {
         let function = crate::functions().find(|function| function.name == name);
         let kind = function.ok_or("no crate has it")?.kind;
-        let path = bundle::default_template().with_file_name("events").join(format!("{name}.json"));
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut event: Value =
-            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut event = sample(name)?;
         let answers = match event.get_mut("ResponseURL") {
             None => None,
             Some(url) => {
