@@ -82,6 +82,8 @@ struct Functions {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // For the client, which wants one before its first request; there is none yet.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let measured = match Arguments::parse().what {
         What::Functions(arguments) => functions(arguments).await,
         What::Load { bundle, seconds } => load::table(bundle, seconds).await,

@@ -1,5 +1,7 @@
 //! A share of a CPU, as Lambda gives it to a size of memory.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
@@ -23,7 +25,7 @@ impl Share {
 
     /// Holds a process to the share from now on.
     pub(crate) fn hold(&self, process: u32) -> Result<()> {
-        Ok(std::fs::write(self.0.join("cgroup.procs"), process.to_string())?)
+        Ok(set(&self.0.join("cgroup.procs"), &process.to_string())?)
     }
 }
 
@@ -37,7 +39,7 @@ impl Drop for Share {
 /// <https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files>
 fn second(name: &str, quota: u64) -> std::io::Result<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
-    std::fs::write(root.join("cgroup.subtree_control"), "+cpu")?;
+    set(&root.join("cgroup.subtree_control"), "+cpu")?;
     made(root.join(name), &[("cpu.max", format!("{quota} {PERIOD}"))])
 }
 
@@ -50,10 +52,15 @@ fn first(name: &str, quota: u64) -> std::io::Result<PathBuf> {
 fn made(group: PathBuf, settings: &[(&str, String)]) -> std::io::Result<PathBuf> {
     std::fs::create_dir(&group)?;
     for (file, value) in settings {
-        if let Err(error) = std::fs::write(group.join(file), value) {
+        if let Err(error) = set(&group.join(file), value) {
             std::fs::remove_dir(&group)?;
             return Err(error);
         }
     }
     Ok(group)
+}
+
+/// Writes to a file that the kernel has: anywhere else, one that is made would say that all is well.
+fn set(file: &Path, value: &str) -> std::io::Result<()> {
+    OpenOptions::new().write(true).open(file)?.write_all(value.as_bytes())
 }

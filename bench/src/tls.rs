@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::NamedTempFile;
@@ -70,6 +70,8 @@ async fn pass(acceptor: TlsAcceptor, client: TcpStream, cloud: SocketAddr) -> st
 /// A server's configuration with a certificate of its own, and the authority that it is of, in PEM.
 fn certified() -> Result<(ServerConfig, String)> {
     let mut authority = CertificateParams::default();
+    // Of another name than its server: who bears the name of their issuer is taken for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "bench");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
