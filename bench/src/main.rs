@@ -21,8 +21,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Handle;
 
 use crate::report::Report;
+use crate::stack::Stack;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
@@ -80,15 +82,12 @@ struct Functions {
     previous: Option<PathBuf>,
 }
 
-#[tokio::main]
+// What drives the processes has one thread, and the cloud its own: their wake-ups would be measured too.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     // For the client, which wants one before its first request; there is none yet.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let measured = match Arguments::parse().what {
-        What::Functions(arguments) => functions(arguments).await,
-        What::Load { bundle, seconds } => load::table(bundle, seconds).await,
-    };
-    match measured {
+    match measured(Arguments::parse().what).await {
         Ok(tables) => {
             print!("{tables}");
             ExitCode::SUCCESS
@@ -100,11 +99,21 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Measures functions; answers tables in Markdown.
-async fn functions(arguments: Functions) -> Result<String> {
+/// Answers tables in Markdown.
+async fn measured(what: What) -> Result<String> {
+    let cloud = tokio::runtime::Runtime::new()?;
+    let tables = match what {
+        What::Functions(arguments) => functions(arguments, cloud.handle()).await,
+        What::Load { bundle, seconds } => cloud.spawn(load::table(bundle, seconds)).await?,
+    };
+    cloud.shutdown_background();
+    tables
+}
+
+async fn functions(arguments: Functions, cloud: &Handle) -> Result<String> {
     let previous = arguments.previous.as_deref().map(Report::read).transpose()?;
     let artifacts = artifacts::make(arguments.bundle, !arguments.no_node)?;
-    let stack = stack::Stack::start().await?;
+    let stack = cloud.spawn(Stack::start()).await??;
     let cases = cases::all(&stack).await?;
     let subjects = cases::subjects(&artifacts, &stack, &cases, &arguments.only)?;
     let measured = measure::rounds(&subjects, arguments.rounds, arguments.warm).await?;
@@ -116,7 +125,7 @@ async fn functions(arguments: Functions) -> Result<String> {
         }
     }
     let report = Report::of(&measured, &shares);
-    stack.stop().await;
+    cloud.spawn(stack.stop()).await?;
     if let Some(path) = arguments.json {
         report.write(&path)?;
     }
