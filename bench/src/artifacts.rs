@@ -20,6 +20,7 @@ const FUNCTIONS: &[(&str, &[&str])] = &[
 /// Where everything is.
 pub(crate) struct Artifacts {
     functions: PathBuf,
+    previous: Option<PathBuf>,
     floor: PathBuf,
     node: Option<PathBuf>,
     ports: PathBuf,
@@ -27,7 +28,7 @@ pub(crate) struct Artifacts {
 }
 
 /// Builds what is missing: the functions too, unless they are in a directory already.
-pub(crate) fn make(built: Option<PathBuf>, node: bool) -> Result<Artifacts> {
+pub(crate) fn make(built: Option<PathBuf>, previous: Option<PathBuf>, node: bool) -> Result<Artifacts> {
     let executable = std::env::current_exe()?;
     let target = executable.ancestors().nth(2).ok_or("no target directory")?;
     let release = target.join("release");
@@ -44,7 +45,7 @@ pub(crate) fn make(built: Option<PathBuf>, node: bool) -> Result<Artifacts> {
     let ports = target.join("bench/node");
     let node = if node { Some(build_ports(&ports)?) } else { None };
     let functions = built.unwrap_or_else(|| release.clone());
-    Ok(Artifacts { functions, floor: release.join("floor"), node, ports, logs })
+    Ok(Artifacts { functions, previous, floor: release.join("floor"), node, ports, logs })
 }
 
 /// Bundles the ports; answers where Node.js is.
@@ -74,6 +75,11 @@ impl Artifacts {
             Variant::Rust => {
                 let path = local::bundle::built(&self.functions, function)?;
                 Ok(Some((std::path::absolute(path)?, None)))
+            }
+            // It may not have had every function.
+            Variant::Previous => {
+                let path = self.previous.as_deref().and_then(|of| local::bundle::built(of, function).ok());
+                Ok(path.map(std::path::absolute).transpose()?.map(|path| (path, None)))
             }
             Variant::Node => {
                 let port = self.ports.join(format!("{function}.js"));

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use local::smoke::sample;
 use local_aws::lambda::Binary;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -40,13 +40,15 @@ impl Case {
 }
 
 /// What runs a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Variant {
     /// No function, but a greeting: what all are held against.
     Floor,
     /// The deployed binary.
     Rust,
+    /// That of the previous release.
+    Previous,
     /// The same in Node.js.
     Node,
 }
@@ -69,6 +71,7 @@ impl Subject<'_> {
         match self.variant {
             Variant::Floor => "hello, world".to_owned(),
             Variant::Rust => self.case.function.to_owned(),
+            Variant::Previous => format!("{}, previous release", self.case.function),
             Variant::Node => format!("{} in Node.js", self.case.function),
         }
     }
@@ -129,7 +132,7 @@ pub(crate) async fn all(stack: &Stack) -> Result<Vec<Case>> {
     ])
 }
 
-/// All that is measured, in its order: the floor first, and what Node.js does right after what it is held against.
+/// All that is measured, in its order: the floor first, and what a function is held against right after it.
 pub(crate) fn subjects<'a>(
     artifacts: &Artifacts,
     stack: &Stack,
@@ -139,7 +142,7 @@ pub(crate) fn subjects<'a>(
     let mut subjects = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         let wanted = only.is_empty() || only.iter().any(|prefix| case.function.starts_with(prefix));
-        let variants = [Variant::Floor, Variant::Rust, Variant::Node];
+        let variants = [Variant::Floor, Variant::Rust, Variant::Previous, Variant::Node];
         for variant in variants {
             if (variant == Variant::Floor && number > 0) || (variant != Variant::Floor && !wanted) {
                 continue;

@@ -26,6 +26,7 @@ pub(crate) fn svg(report: &Report) -> String {
         let colour = match figures.variant {
             Variant::Floor => "#9aa0a6",
             Variant::Rust => "#b7410e",
+            Variant::Previous => "#e0b39b",
             Variant::Node => "#3c873a",
         };
         let (top, length) = (ROW * (row + 1) + 8, place(figures.start_cpu));

@@ -1,13 +1,13 @@
 //! What a subject's runs come to.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cases::Variant;
 use crate::measure::{Measured, Run};
 use crate::process::Cost;
 
 /// A subject's figures: medians over its runs. Times are in milliseconds, sizes in megabytes (10^6 bytes).
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Figures {
     /// What was measured.
@@ -27,15 +27,21 @@ pub(crate) struct Figures {
     /// The same, times the floor's in the same round.
     pub(crate) floors: f64,
     /// How many times as much that is in Node.js in the same round.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_start: Option<f64>,
+    /// The same, times the previous release's in the same round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) previous_start: Option<f64>,
     /// CPU of a warm invocation, on average.
     pub(crate) warm: f64,
     /// The same beyond the floor's in the same round.
     pub(crate) beyond: f64,
     /// How many times as much that is in Node.js in the same round.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_warm: Option<f64>,
+    /// The same, times the previous release's in the same round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) previous_warm: Option<f64>,
     /// Wall clock of a warm invocation: the median of all.
     pub p50: f64,
     /// Wall clock of a warm invocation: the 99th percentile of all.
@@ -45,7 +51,7 @@ pub(crate) struct Figures {
 }
 
 /// A wall clock's time and a process's own.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize)]
 pub(crate) struct Times {
     /// As a user waits.
     pub(crate) wall: f64,
@@ -57,19 +63,20 @@ impl Figures {
     /// Of all that was measured in the same rounds, the floor first.
     pub(crate) fn of(measured: &[Measured<'_>]) -> Vec<Self> {
         let floor = &measured[0].runs;
-        let figures = |one: &Measured<'_>| {
-            let node = measured.iter().find(|other| {
-                other.subject.variant == Variant::Node
-                    && other.subject.case.function == one.subject.case.function
-            });
-            let node = node.filter(|_| one.subject.variant == Variant::Rust).map(|node| &*node.runs);
-            Self::of_one(one, floor, node)
-        };
-        measured.iter().map(figures).collect()
+        measured.iter().map(|one| Self::of_one(one, floor, measured)).collect()
     }
 
-    fn of_one(one: &Measured<'_>, floor: &[Run], node: Option<&[Run]>) -> Self {
+    fn of_one(one: &Measured<'_>, floor: &[Run], all: &[Measured<'_>]) -> Self {
         let Measured { subject, runs } = one;
+        let beside = |variant| {
+            let same = |other: &&Measured<'_>| {
+                subject.variant == Variant::Rust
+                    && other.subject.variant == variant
+                    && other.subject.case.function == subject.case.function
+            };
+            all.iter().find(same).map(|other| &*other.runs)
+        };
+        let (node, previous) = (beside(Variant::Node), beside(Variant::Previous));
         let walls: Vec<f64> = runs.iter().flat_map(|run| &run.warm).map(|cost| ms(cost.wall)).collect();
         Self {
             name: subject.name(),
@@ -81,9 +88,11 @@ impl Figures {
             start_cpu: over(runs, start),
             floors: paired(runs, floor, |run, floor| start(run) / start(floor)),
             node_start: node.map(|node| paired(node, runs, |node, run| start(node) / start(run))),
+            previous_start: previous.map(|other| paired(runs, other, |run, other| start(run) / start(other))),
             warm: over(runs, warm),
             beyond: paired(runs, floor, |run, floor| warm(run) - warm(floor)),
             node_warm: node.map(|node| paired(node, runs, |node, run| warm(node) / warm(run))),
+            previous_warm: previous.map(|other| paired(runs, other, |run, other| warm(run) / warm(other))),
             p50: percentile(&walls, 50),
             p99: percentile(&walls, 99),
             memory: over(runs, |run| megabytes(run.memory)),

@@ -77,8 +77,8 @@ struct Functions {
     /// Where to write the chart
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// The figures of another run, to be held against
-    #[arg(long, value_name = "FILE")]
+    /// Where the functions of another release are, to be measured beside these
+    #[arg(long, value_name = "DIR")]
     previous: Option<PathBuf>,
 }
 
@@ -111,8 +111,7 @@ async fn measured(what: What) -> Result<String> {
 }
 
 async fn functions(arguments: Functions, cloud: &Handle) -> Result<String> {
-    let previous = arguments.previous.as_deref().map(Report::read).transpose()?;
-    let artifacts = artifacts::make(arguments.bundle, !arguments.no_node)?;
+    let artifacts = artifacts::make(arguments.bundle, arguments.previous, !arguments.no_node)?;
     let stack = cloud.spawn(Stack::start()).await??;
     let cases = cases::all(&stack).await?;
     let subjects = cases::subjects(&artifacts, &stack, &cases, &arguments.only)?;
@@ -132,5 +131,5 @@ async fn functions(arguments: Functions, cloud: &Handle) -> Result<String> {
     if let Some(path) = arguments.svg {
         std::fs::write(path, chart::svg(&report))?;
     }
-    Ok(report.tables(previous.as_ref()))
+    Ok(report.tables())
 }

@@ -1,9 +1,9 @@
-//! The figures of a whole run: as a table, as JSON, and against another run's.
+//! The figures of a whole run: as a table and as JSON.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::Result;
 use crate::cases::Variant;
@@ -11,7 +11,7 @@ use crate::figures::{Figures, median};
 use crate::measure::Measured;
 
 /// All figures. Times are in milliseconds, sizes in megabytes (10^6 bytes).
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     /// A whole CPU each.
@@ -21,7 +21,7 @@ pub(crate) struct Report {
 }
 
 /// The figures at a share of a CPU.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Share {
     /// The size of memory that it comes with, in MB.
@@ -40,42 +40,38 @@ impl Report {
         Self { subjects: Figures::of(measured), shares: shares.iter().map(share).collect() }
     }
 
-    /// Reads one that was written.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(serde_json::from_str(&text)?)
-    }
-
-    /// Writes it, for another run to be held against.
+    /// Writes it.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         Ok(std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
     }
 
     /// Everything as tables in Markdown: ratios first.
-    pub(crate) fn tables(&self, previous: Option<&Self>) -> String {
+    pub(crate) fn tables(&self) -> String {
         let mut text = String::new();
-        self.ratios(&mut text, previous);
+        self.ratios(&mut text);
         self.absolutes(&mut text);
         self.at_shares(&mut text);
         self.summary(&mut text);
         text
     }
 
-    fn ratios(&self, text: &mut String, previous: Option<&Self>) {
+    fn ratios(&self, text: &mut String) {
         let _ = writeln!(text, "CPU of init and first invocation, and of a warm invocation:\n");
         let _ = writeln!(
             text,
-            "| function | times the floor | Node.js is times as much | warm, ms beyond the floor | Node.js warm, times as much | before |"
+            "| function | times the floor | Node.js, times as much | of the previous | warm, ms beyond the floor | Node.js, times as much | of the previous |"
         );
-        let _ = writeln!(text, "|---|---|---|---|---|---|");
+        let _ = writeln!(text, "|---|---|---|---|---|---|---|");
         for figures in self.subjects.iter().filter(|figures| figures.variant == Variant::Rust) {
-            let before = previous.and_then(|previous| previous.find(&figures.name));
-            let before =
-                before.map_or(String::new(), |before| format!("{:.2}", figures.start_cpu / before.start_cpu));
-            let node = figures.node_start.map_or(String::new(), |times| format!("{times:.0}"));
-            let warm = figures.node_warm.map_or(String::new(), |times| format!("{times:.1}"));
+            let or_nothing = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+            let [node_start, previous_start, node_warm, previous_warm] =
+                [figures.node_start, figures.previous_start, figures.node_warm, figures.previous_warm]
+                    .map(or_nothing);
             let Figures { name, floors, beyond, .. } = figures;
-            let _ = writeln!(text, "| {name} | {floors:.2} | {node} | {beyond:.3} | {warm} | {before} |");
+            let _ = writeln!(
+                text,
+                "| {name} | {floors:.2} | {node_start} | {previous_start} | {beyond:.3} | {node_warm} | {previous_warm} |"
+            );
         }
     }
 
@@ -126,9 +122,5 @@ impl Report {
             median(&sizes),
             median(&memory),
         );
-    }
-
-    fn find(&self, name: &str) -> Option<&Figures> {
-        self.subjects.iter().find(|figures| figures.name == name)
     }
 }

@@ -4,7 +4,10 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_RSA_SHA256};
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::EncodePrivateKey as _;
+use rsa::rand_core::OsRng;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::NamedTempFile;
@@ -67,16 +70,14 @@ async fn pass(acceptor: TlsAcceptor, client: TcpStream, cloud: SocketAddr) -> st
     tokio::io::copy_bidirectional(&mut client, &mut cloud).await.map(drop)
 }
 
-/// A server's configuration with a certificate of its own, and the authority that it is of, in PEM.
+/// A server's configuration with a certificate of its own, and the authority at its chain's end, in PEM. The chain is
+/// that of DynamoDB's endpoints: an authority between the two, and keys of RSA, which are cheaper to verify than others.
 fn certified() -> Result<(ServerConfig, String)> {
-    let mut authority = CertificateParams::default();
-    // Of another name than its server: who bears the name of their issuer is taken for self-signed.
-    authority.distinguished_name.push(DnType::CommonName, "bench");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
-    let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
+    let root = CertifiedIssuer::self_signed(authority("bench's root"), rsa()?)?;
+    let between = CertifiedIssuer::signed_by(authority("bench's authority"), rsa()?, &root)?;
+    let key = rsa()?;
+    let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &between)?;
+    let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone(), between.der().clone()];
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -85,5 +86,19 @@ fn certified() -> Result<(ServerConfig, String)> {
         .with_single_cert(chain, key)?;
     // DynamoDB speaks nothing newer.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((config, authority.pem()))
+    Ok((config, root.pem()))
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Each by a name of its own: who bears their issuer's name is taken for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, name);
+    authority
+}
+
+fn rsa() -> Result<KeyPair> {
+    let key = RsaPrivateKey::new(&mut OsRng, 2048)?.to_pkcs8_der()?;
+    let key = PrivatePkcs8KeyDer::from(key.as_bytes());
+    Ok(KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_RSA_SHA256)?)
 }

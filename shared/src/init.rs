@@ -29,7 +29,7 @@ pub struct Init {
     aws: Aws,
     faults: Vec<String>,
     secrets: Vec<BoxFuture<'static, Result<(), String>>>,
-    uses_dynamodb: bool,
+    dynamodb: Option<aws_sdk_dynamodb::Client>,
 }
 
 /// Why a function did not start: every fault, each naming the variable or secret at fault.
@@ -66,7 +66,7 @@ impl Init {
             endpoint: variables.get("AWS_ENDPOINT_URL").cloned(),
         };
         let aws = Aws::new(environment);
-        Self { function, variables, clock, aws, faults, secrets: Vec::new(), uses_dynamodb: false }
+        Self { function, variables, clock, aws, faults, secrets: Vec::new(), dynamodb: None }
     }
 
     /// The variable `name`, which must not be empty.
@@ -140,19 +140,20 @@ impl Init {
         &self.aws
     }
 
-    /// A DynamoDB client whose connection is opened before the first invocation.
+    /// The one DynamoDB client, whose connection is opened before the first invocation.
     pub fn dynamodb(&mut self) -> aws_sdk_dynamodb::Client {
-        self.uses_dynamodb = true;
-        self.aws.dynamodb()
+        self.dynamodb.get_or_insert_with(|| self.aws.dynamodb()).clone()
     }
 
     /// Fetches the secrets and opens the connection, all at once, or reports every fault.
     pub(crate) async fn finish(self) -> Result<(), StartError> {
-        let Self { function, mut faults, secrets, aws, uses_dynamodb, .. } = self;
+        let Self { function, mut faults, secrets, aws, dynamodb, .. } = self;
         if faults.is_empty() {
             let connection = async {
                 // DynamoDB being away is the first request's problem, not a reason not to start.
-                if uses_dynamodb && let Err(error) = aws.open_connection().await {
+                if dynamodb.is_some()
+                    && let Err(error) = aws.open_connection().await
+                {
                     tracing::warn!(function, cause = error.cause(), "no connection to DynamoDB yet");
                 }
             };
