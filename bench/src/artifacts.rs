@@ -14,14 +14,14 @@ const FUNCTIONS: &[(&str, &[&str])] = &[
     ("jobs", &["email-worker", "cleanup-expired-tokens"]),
     ("ops", &["ops-health"]),
     ("products", &["products-get", "products-list", "products-search", "products-grpc", "products-stock"]),
-    ("floor", &["floor"]),
+    ("floor", &["floor", "floor-read"]),
 ];
 
 /// Where everything is.
 pub(crate) struct Artifacts {
     functions: PathBuf,
     previous: Option<PathBuf>,
-    floor: PathBuf,
+    floors: PathBuf,
     node: Option<PathBuf>,
     ports: PathBuf,
     logs: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) fn make(built: Option<PathBuf>, previous: Option<PathBuf>, node: bool
     let ports = target.join("bench/node");
     let node = if node { Some(build_ports(&ports)?) } else { None };
     let functions = built.unwrap_or_else(|| release.clone());
-    Ok(Artifacts { functions, previous, floor: release.join("floor"), node, ports, logs })
+    Ok(Artifacts { functions, previous, floors: release, node, ports, logs })
 }
 
 /// Bundles the ports; answers where Node.js is.
@@ -71,7 +71,8 @@ impl Artifacts {
     /// What runs `function`, and with which interpreter; nothing where there is no such port.
     pub(crate) fn of(&self, function: &str, variant: Variant) -> Result<Option<(PathBuf, Option<PathBuf>)>> {
         match variant {
-            Variant::Floor => Ok(Some((self.floor.clone(), None))),
+            Variant::Floor => Ok(Some((self.floors.join("floor"), None))),
+            Variant::Read => Ok(Some((self.floors.join("floor-read"), None))),
             Variant::Rust => {
                 let path = local::bundle::built(&self.functions, function)?;
                 Ok(Some((std::path::absolute(path)?, None)))

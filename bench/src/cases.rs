@@ -45,6 +45,8 @@ impl Case {
 pub(crate) enum Variant {
     /// No function, but a greeting: what all are held against.
     Floor,
+    /// No function either, but one read by the SDK.
+    Read,
     /// The deployed binary.
     Rust,
     /// That of the previous release.
@@ -70,6 +72,7 @@ impl Subject<'_> {
     pub(crate) fn name(&self) -> String {
         match self.variant {
             Variant::Floor => "hello, world".to_owned(),
+            Variant::Read => "one read".to_owned(),
             Variant::Rust => self.case.function.to_owned(),
             Variant::Previous => format!("{}, previous release", self.case.function),
             Variant::Node => format!("{} in Node.js", self.case.function),
@@ -140,24 +143,23 @@ pub(crate) fn subjects<'a>(
     only: &[String],
 ) -> Result<Vec<Subject<'a>>> {
     let mut subjects = Vec::new();
-    for (number, case) in cases.iter().enumerate() {
-        let wanted = only.is_empty() || only.iter().any(|prefix| case.function.starts_with(prefix));
-        let variants = [Variant::Floor, Variant::Rust, Variant::Previous, Variant::Node];
-        for variant in variants {
-            if (variant == Variant::Floor && number > 0) || (variant != Variant::Floor && !wanted) {
-                continue;
-            }
-            let Some((path, interpreter)) = artifacts.of(case.function, variant)? else { continue };
-            let (mut environment, memory_mb) = stack.environment(case.function)?;
-            if variant == Variant::Node {
-                let roots = environment["SSL_CERT_FILE"].clone();
-                environment.insert("NODE_EXTRA_CA_CERTS".to_owned(), roots);
-            }
-            let bytes = std::fs::metadata(&path)?.len();
-            let binary = Binary { environment, memory_mb, ..Binary::new(case.function, path) };
-            let log = artifacts.log(&format!("{}-{variant:?}", case.function).to_lowercase());
-            subjects.push(Subject { case, variant, program: Program { binary, interpreter, log }, bytes });
+    let get = cases.iter().filter(|case| case.function == "products-get");
+    let floors = get.flat_map(|case| [Variant::Floor, Variant::Read].map(|variant| (case, variant)));
+    let wanted =
+        |case: &&Case| only.is_empty() || only.iter().any(|prefix| case.function.starts_with(prefix));
+    let variants = [Variant::Rust, Variant::Previous, Variant::Node];
+    let functions = cases.iter().filter(wanted).flat_map(|case| variants.map(|variant| (case, variant)));
+    for (case, variant) in floors.chain(functions) {
+        let Some((path, interpreter)) = artifacts.of(case.function, variant)? else { continue };
+        let (mut environment, memory_mb) = stack.environment(case.function)?;
+        if variant == Variant::Node {
+            let roots = environment["SSL_CERT_FILE"].clone();
+            environment.insert("NODE_EXTRA_CA_CERTS".to_owned(), roots);
         }
+        let bytes = std::fs::metadata(&path)?.len();
+        let binary = Binary { environment, memory_mb, ..Binary::new(case.function, path) };
+        let log = artifacts.log(&format!("{}-{variant:?}", case.function).to_lowercase());
+        subjects.push(Subject { case, variant, program: Program { binary, interpreter, log }, bytes });
     }
     Ok(subjects)
 }

@@ -24,7 +24,7 @@ pub(crate) fn svg(report: &Report) -> String {
     );
     for (row, figures) in report.subjects.iter().enumerate() {
         let colour = match figures.variant {
-            Variant::Floor => "#9aa0a6",
+            Variant::Floor | Variant::Read => "#9aa0a6",
             Variant::Rust => "#b7410e",
             Variant::Previous => "#e0b39b",
             Variant::Node => "#3c873a",

@@ -68,7 +68,6 @@ pub struct Aws {
     config: SdkConfig,
     http: SharedHttpClient,
     retries: RetryPartition,
-    dynamodb_endpoint: String,
 }
 
 impl Aws {
@@ -78,8 +77,6 @@ impl Aws {
         let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let http =
             if plain { outgoing::plain_client() } else { outgoing::tls_client(|| ROOTS.as_bytes().to_vec()) };
-        let dynamodb_endpoint =
-            endpoint.clone().unwrap_or_else(|| format!("https://dynamodb.{region}.amazonaws.com"));
         // Lambda's credentials last as long as the execution environment: nothing to refresh.
         let credentials =
             Credentials::new(access_key_id, secret_access_key, session_token, None, "LambdaEnvironment");
@@ -106,7 +103,7 @@ impl Aws {
         config.set_endpoint_url(endpoint);
         // A bucket of its own: the SDK's is the whole process's, and on a laptop that is every function's.
         let retries = RetryPartition::custom("dynamodb").token_bucket(TokenBucket::new(RETRIES)).build();
-        Self { config: config.build(), http, retries, dynamodb_endpoint }
+        Self { config: config.build(), http, retries }
     }
 
     /// A DynamoDB client.
@@ -157,7 +154,7 @@ impl Aws {
 
     /// Whether this is no cloud but a laptop, whose endpoint is on it.
     pub fn is_local(&self) -> bool {
-        self.dynamodb_endpoint.starts_with("http://")
+        self.config.endpoint_url().is_some_and(|endpoint| endpoint.starts_with("http://"))
     }
 
     /// Sends unsigned HTTP requests through the shared client. Connections are kept by their settings: these are the
@@ -166,9 +163,13 @@ impl Aws {
         Outgoing::new(self.http.clone(), CONNECT, ATTEMPT)
     }
 
-    /// Opens the connection to DynamoDB while the function initialises, where Lambda gives a full CPU:
-    /// the TLS handshake is then no part of the first request. DynamoDB answers a plain GET.
-    pub(crate) async fn open_connection(&self) -> Result<()> {
-        self.outgoing().send(&self.dynamodb_endpoint, HttpRequest::empty()).await.map(drop)
+    /// Opens a connection to a service, named as in the host of its endpoint, while the function initialises, where Lambda
+    /// gives a full CPU: the TLS handshake is then no part of the first request. The request is a plain GET, and whatever it is
+    /// answered is well.
+    pub(crate) async fn open_connection(&self, service: &str) -> Result<()> {
+        let region = self.config.region().map_or("", Region::as_ref);
+        let endpoint = || format!("https://{service}.{region}.amazonaws.com");
+        let endpoint = self.config.endpoint_url().map_or_else(endpoint, ToOwned::to_owned);
+        self.outgoing().send(&endpoint, HttpRequest::empty()).await.map(drop)
     }
 }

@@ -30,6 +30,7 @@ pub struct Init {
     faults: Vec<String>,
     secrets: Vec<BoxFuture<'static, Result<(), String>>>,
     dynamodb: Option<aws_sdk_dynamodb::Client>,
+    services: Vec<&'static str>,
 }
 
 /// Why a function did not start: every fault, each naming the variable or secret at fault.
@@ -66,7 +67,16 @@ impl Init {
             endpoint: variables.get("AWS_ENDPOINT_URL").cloned(),
         };
         let aws = Aws::new(environment);
-        Self { function, variables, clock, aws, faults, secrets: Vec::new(), dynamodb: None }
+        Self {
+            function,
+            variables,
+            clock,
+            aws,
+            faults,
+            secrets: Vec::new(),
+            dynamodb: None,
+            services: Vec::new(),
+        }
     }
 
     /// The variable `name`, which must not be empty.
@@ -140,24 +150,46 @@ impl Init {
         &self.aws
     }
 
-    /// The one DynamoDB client, whose connection is opened before the first invocation.
+    /// The one DynamoDB client. Like those below, its connection is opened before the first invocation; what only some
+    /// invocations need, a function takes from [`aws`](Self::aws).
     pub fn dynamodb(&mut self) -> aws_sdk_dynamodb::Client {
-        self.dynamodb.get_or_insert_with(|| self.aws.dynamodb()).clone()
+        let Self { dynamodb, services, aws, .. } = self;
+        let client = dynamodb.get_or_insert_with(|| {
+            services.push("dynamodb");
+            aws.dynamodb()
+        });
+        client.clone()
     }
 
-    /// Fetches the secrets and opens the connection, all at once, or reports every fault.
+    /// An EventBridge client.
+    pub fn eventbridge(&mut self) -> aws_sdk_eventbridge::Client {
+        self.services.push("events");
+        self.aws.eventbridge()
+    }
+
+    /// An SES client ([`Aws::ses`]).
+    pub fn ses(&mut self) -> aws_sdk_sesv2::Client {
+        self.services.push("email");
+        self.aws.ses()
+    }
+
+    /// An SQS client.
+    pub fn sqs(&mut self) -> aws_sdk_sqs::Client {
+        self.services.push("sqs");
+        self.aws.sqs()
+    }
+
+    /// Fetches the secrets and opens the connections, all at once, or reports every fault.
     pub(crate) async fn finish(self) -> Result<(), StartError> {
-        let Self { function, mut faults, secrets, aws, dynamodb, .. } = self;
+        let Self { function, mut faults, secrets, aws, services, .. } = self;
         if faults.is_empty() {
-            let connection = async {
-                // DynamoDB being away is the first request's problem, not a reason not to start.
-                if dynamodb.is_some()
-                    && let Err(error) = aws.open_connection().await
-                {
-                    tracing::warn!(function, cause = error.cause(), "no connection to DynamoDB yet");
+            let connections = services.iter().map(async |service| {
+                // A service being away is the first request's problem, not a reason not to start.
+                if let Err(error) = aws.open_connection(service).await {
+                    tracing::warn!(function, service, cause = error.cause(), "no connection yet");
                 }
-            };
-            let (read, ()) = futures_util::future::join(join_all(secrets), connection).await;
+            });
+            let (read, _) = futures_util::future::join(join_all(secrets), join_all(connections)).await;
             faults.extend(read.into_iter().filter_map(Result::err));
         }
         if faults.is_empty() { Ok(()) } else { Err(StartError { function, faults }) }

@@ -179,7 +179,7 @@ impl Syncs {
 
     /// Reads `USER_SYNC_QUEUE_URL`.
     pub fn init(init: &mut Init) -> Self {
-        Self { client: init.aws().sqs(), url: init.text("USER_SYNC_QUEUE_URL") }
+        Self { client: init.sqs(), url: init.text("USER_SYNC_QUEUE_URL") }
     }
 
     /// Queues jobs, [`AT_ONCE`](Self::AT_ONCE) at most.
@@ -207,7 +207,7 @@ pub struct Emails {
 impl Emails {
     /// Reads `EMAILS_QUEUE_URL`.
     pub fn init(init: &mut Init) -> Self {
-        Self { client: init.aws().sqs(), url: init.text("EMAILS_QUEUE_URL") }
+        Self { client: init.sqs(), url: init.text("EMAILS_QUEUE_URL") }
     }
 
     /// Queues a job. Sending it twice is no harm: its id tells.

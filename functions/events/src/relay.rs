@@ -40,7 +40,7 @@ pub struct Relay {
 impl StreamReader for Relay {
     fn init(init: &mut Init) -> Self {
         Self {
-            eventbridge: init.aws().eventbridge(),
+            eventbridge: init.eventbridge(),
             bus: init.text("EVENT_BUS_NAME"),
             tables: [
                 (init.text("USERS_TABLE"), Table::Users),

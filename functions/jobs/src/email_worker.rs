@@ -47,7 +47,7 @@ impl Consumer for EmailWorker {
 
     fn init(init: &mut Init) -> Self {
         Self {
-            ses: init.aws().ses(),
+            ses: init.ses(),
             receipts: Receipts::init(init),
             tokens: OneTimeTokens::init(init),
             links: Links::init(init),
