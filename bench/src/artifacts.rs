@@ -8,11 +8,10 @@ use crate::cases::Variant;
 
 /// The measured functions by their crates: each crate by itself, as it is built to be deployed.
 const FUNCTIONS: &[(&str, &[&str])] = &[
-    ("auth", &["auth-me", "auth-login", "auth-register"]),
-    ("events", &["events-relay", "events-redrive"]),
+    ("auth", &["auth-me", "auth-jwks", "auth-login", "auth-register"]),
+    ("events", &["events-relay"]),
     ("files", &["files-create"]),
     ("jobs", &["email-worker", "cleanup-expired-tokens"]),
-    ("ops", &["ops-health"]),
     ("products", &["products-get", "products-list", "products-search", "products-grpc", "products-stock"]),
     ("floor", &["floor", "floor-read"]),
 ];
@@ -31,40 +30,51 @@ pub(crate) struct Artifacts {
 pub(crate) fn make(built: Option<PathBuf>, previous: Option<PathBuf>, node: bool) -> Result<Artifacts> {
     let executable = std::env::current_exe()?;
     let target = executable.ancestors().nth(2).ok_or("no target directory")?;
+    if let Some(previous) = &previous
+        && !FUNCTIONS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .any(|name| local::bundle::built(previous, name).is_ok())
+    {
+        return Err(format!("{}: there is no function of the previous release", previous.display()).into());
+    }
+    let ports = target.join("bench/node");
+    let node = if node { Some(build_ports(&ports)?) } else { None };
     let release = target.join("release");
+    let floors = built.clone().filter(|built| built.join("floor").is_file());
     for (package, functions) in FUNCTIONS {
-        if built.is_none() || *package == "floor" {
+        if if *package == "floor" { floors.is_none() } else { built.is_none() } {
             let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--release", "--quiet", "-p", package]);
+            cargo.args(["build", "--release", "--locked", "--quiet", "-p", package]);
             cargo.args(functions.iter().flat_map(|function| ["--bin", function]));
-            run(cargo.env("CARGO_TARGET_DIR", target))?;
+            cargo.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target);
+            run(&mut cargo, "cargo")?;
         }
     }
     let logs = target.join("bench/logs");
     std::fs::create_dir_all(&logs)?;
-    let ports = target.join("bench/node");
-    let node = if node { Some(build_ports(&ports)?) } else { None };
     let functions = built.unwrap_or_else(|| release.clone());
-    Ok(Artifacts { functions, previous, floors: release, node, ports, logs })
+    Ok(Artifacts { functions, previous, floors: floors.unwrap_or(release), node, ports, logs })
 }
 
 /// Bundles the ports; answers where Node.js is.
 fn build_ports(to: &Path) -> Result<PathBuf> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
-    if !sources.join("node_modules").exists() {
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&sources))?;
-    }
-    let to = format!("--outdir={}", to.display());
-    run(Command::new("npm").args(["run", "--silent", "build", "--", &to]).current_dir(&sources))?;
+    const WANTED: &str = "Node.js 20 or later and npm, or --no-node";
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let node = std::env::split_paths(&paths).map(|path| path.join("node")).find(|path| path.is_file());
-    Ok(node.ok_or("there is no node: install Node.js 20 or later, or say --no-node")?)
+    let node = node.ok_or_else(|| format!("there is no node: it takes {WANTED}"))?;
+    let npm = |arguments: &[&str]| {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
+        run(Command::new("npm").args(arguments).current_dir(sources), &format!("npm ({WANTED})"))
+    };
+    npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])?;
+    npm(&["run", "--silent", "build", "--", &format!("--outdir={}", to.display())])?;
+    Ok(node)
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    let name = format!("{command:?}");
-    let status = command.status().map_err(|error| format!("{name}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{name} has failed").into()) }
+fn run(command: &mut Command, name: &str) -> Result<()> {
+    let status = command.status().map_err(|error| format!("{name} cannot be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} has failed: {command:?}").into()) }
 }
 
 impl Artifacts {

@@ -25,27 +25,32 @@ pub(crate) struct Figures {
     /// CPU of init and first invocation together.
     pub(crate) start_cpu: f64,
     /// The same, times the floor's in the same round.
+    #[serde(rename = "startCpuOfFloor")]
     pub(crate) floors: f64,
     /// How many times as much that is in Node.js in the same round.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "nodeStartCpu", skip_serializing_if = "Option::is_none")]
     pub(crate) node_start: Option<f64>,
     /// The same, times the previous release's in the same round.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "startCpuOfPrevious", skip_serializing_if = "Option::is_none")]
     pub(crate) previous_start: Option<f64>,
     /// CPU of a warm invocation, on average.
+    #[serde(rename = "warmCpu")]
     pub(crate) warm: f64,
     /// The same beyond the floor's in the same round.
+    #[serde(rename = "warmCpuBeyondFloor")]
     pub(crate) beyond: f64,
     /// How many times as much that is in Node.js in the same round.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "nodeWarmCpu", skip_serializing_if = "Option::is_none")]
     pub(crate) node_warm: Option<f64>,
     /// The same, times the previous release's in the same round.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "warmCpuOfPrevious", skip_serializing_if = "Option::is_none")]
     pub(crate) previous_warm: Option<f64>,
+    /// Wall clock of a warm invocation, on average: at a share of a CPU, most take little and some wait long.
+    pub(crate) mean: f64,
     /// Wall clock of a warm invocation: the median of all.
-    pub p50: f64,
+    pub(crate) p50: f64,
     /// Wall clock of a warm invocation: the 99th percentile of all.
-    pub p99: f64,
+    pub(crate) p99: f64,
     /// The most memory that was resident.
     pub(crate) memory: f64,
 }
@@ -93,6 +98,8 @@ impl Figures {
             beyond: paired(runs, floor, |run, floor| warm(run) - warm(floor)),
             node_warm: node.map(|node| paired(node, runs, |node, run| warm(node) / warm(run))),
             previous_warm: previous.map(|other| paired(runs, other, |run, other| warm(run) / warm(other))),
+            #[allow(clippy::cast_precision_loss)] // no run has 2^52 invocations
+            mean: walls.iter().sum::<f64>() / walls.len() as f64,
             p50: percentile(&walls, 50),
             p99: percentile(&walls, 99),
             memory: over(runs, |run| megabytes(run.memory)),
@@ -126,9 +133,10 @@ fn paired(runs: &[Run], others: &[Run], figure: impl Fn(&Run, &Run) -> f64) -> f
     median(&runs.iter().zip(others).map(|(run, other)| figure(run, other)).collect::<Vec<_>>())
 }
 
-/// The middle one of these figures.
+/// The middle of these figures.
 pub(crate) fn median(figures: &[f64]) -> f64 {
-    percentile(figures, 50)
+    let above = |figures: &[f64]| -percentile(&figures.iter().map(|figure| -figure).collect::<Vec<_>>(), 50);
+    f64::midpoint(percentile(figures, 50), above(figures))
 }
 
 /// The figure that so many of a hundred do not exceed.
@@ -146,4 +154,20 @@ fn ms(time: std::time::Duration) -> f64 {
 #[allow(clippy::cast_precision_loss)] // sizes are far from 2^52
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn percentiles_are_figures_and_a_median_of_two_lies_between() {
+        let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(percentile(&hundred, 99), 99.0);
+        assert_eq!(percentile(&hundred, 50), 50.0);
+        assert_eq!(median(&hundred), 50.5);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[7.0]), 7.0);
+    }
 }

@@ -17,13 +17,15 @@ mod share;
 mod stack;
 mod tls;
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Handle;
 
-use crate::report::Report;
+use crate::report::{Report, Setup};
 use crate::stack::Stack;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -57,10 +59,10 @@ struct Functions {
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// How often each subject is started
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = at_least_one)]
     rounds: usize,
     /// Invocations of each process after its first
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = at_least_one)]
     warm: usize,
     /// Only functions whose names begin with one of these
     #[arg(long, value_delimiter = ',')]
@@ -80,6 +82,13 @@ struct Functions {
     /// Where the functions of another release are, to be measured beside these
     #[arg(long, value_name = "DIR")]
     previous: Option<PathBuf>,
+}
+
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("it takes one at least".to_owned()),
+    }
 }
 
 // What drives the processes has one thread, and the cloud its own: their wake-ups would be measured too.
@@ -104,32 +113,40 @@ async fn measured(what: What) -> Result<String> {
     let cloud = tokio::runtime::Runtime::new()?;
     let tables = match what {
         What::Functions(arguments) => functions(arguments, cloud.handle()).await,
-        What::Load { bundle, seconds } => cloud.spawn(load::table(bundle, seconds)).await?,
+        What::Load { bundle, seconds } => {
+            cloud.spawn(load::table(bundle, seconds)).await.map_err(Into::into).flatten()
+        }
     };
+    // It would wait for its tasks, which a runtime must not do within another one.
     cloud.shutdown_background();
     tables
 }
 
 async fn functions(arguments: Functions, cloud: &Handle) -> Result<String> {
+    let file = |path: Option<PathBuf>| path.map(|path| File::create(&path)).transpose();
+    let (json, svg) = (file(arguments.json)?, file(arguments.svg)?);
     let artifacts = artifacts::make(arguments.bundle, arguments.previous, !arguments.no_node)?;
     let stack = cloud.spawn(Stack::start()).await??;
     let cases = cases::all(&stack).await?;
     let subjects = cases::subjects(&artifacts, &stack, &cases, &arguments.only)?;
+    let setup = Setup::here(arguments.rounds, arguments.warm);
     let measured = measure::rounds(&subjects, arguments.rounds, arguments.warm).await?;
     let mut shares = Vec::new();
     for memory in arguments.memory {
-        match measure::share(&subjects, memory, arguments.rounds).await? {
-            Some(measured) => shares.push((memory, measured)),
-            None => eprintln!("no share of a CPU for {memory} MB: no control group can be made here"),
+        match measure::share(&subjects, memory, arguments.rounds).await {
+            Ok(measured) => shares.push((memory, measured)),
+            // What was measured before it is not lost.
+            Err(error) => eprintln!("\nnothing at the share of {memory} MB: {error}"),
         }
     }
-    let report = Report::of(&measured, &shares);
+    let report = Report::of(setup, &measured, &shares);
     cloud.spawn(stack.stop()).await?;
-    if let Some(path) = arguments.json {
-        report.write(&path)?;
+    if let Some(mut file) = json {
+        serde_json::to_writer_pretty(&mut file, &report)?;
+        writeln!(file)?;
     }
-    if let Some(path) = arguments.svg {
-        std::fs::write(path, chart::svg(&report))?;
+    if let Some(mut file) = svg {
+        file.write_all(chart::svg(&report).as_bytes())?;
     }
     Ok(report.tables())
 }

@@ -1,9 +1,12 @@
 //! Rounds of runs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::Result;
-use crate::cases::Subject;
+use crate::cases::{Subject, Variant};
 use crate::process::{Cost, Process};
 use crate::share::Share;
 
@@ -38,42 +41,55 @@ pub(crate) async fn rounds<'a>(
     rounds: usize,
     warm: usize,
 ) -> Result<Vec<Measured<'a>>> {
-    let warm = |subject: &Subject<'_>| if subject.case.hashes { warm.div_ceil(HASHES) } else { warm };
-    in_turn(subjects, rounds, "a whole CPU", warm, None).await
+    in_turn(subjects, rounds, "no limit", warm, None).await
 }
 
-/// Runs them at the share of a CPU that comes with `memory` MB; nothing where none can be given.
+/// Runs them at the share of a CPU that comes with `memory` MB.
 pub(crate) async fn share<'a>(
     subjects: &'a [Subject<'a>],
     memory: u32,
     rounds: usize,
-) -> Result<Option<Vec<Measured<'a>>>> {
-    let Some(share) = Share::of(memory) else { return Ok(None) };
-    let name = format!("{memory} MB");
-    in_turn(subjects, rounds, &name, |_| HELD, Some(&share)).await.map(Some)
+) -> Result<Vec<Measured<'a>>> {
+    let share = Share::of(memory)?;
+    in_turn(subjects, rounds, &format!("{memory} MB"), HELD, Some(&share)).await
 }
 
 async fn in_turn<'a>(
     subjects: &'a [Subject<'a>],
     rounds: usize,
     what: &str,
-    warm: impl Fn(&Subject<'_>) -> usize,
+    warm: usize,
     share: Option<&Share>,
 ) -> Result<Vec<Measured<'a>>> {
     let mut measured: Vec<_> =
         subjects.iter().map(|subject| Measured { subject, runs: Vec::new() }).collect();
-    for round in 1..=rounds {
-        for Measured { subject, runs } in &mut measured {
-            eprint!("\r\x1b[K{what}, round {round} of {rounds}: {}", subject.name());
-            runs.push(run(subject, warm(subject), share).await?);
+    let mut answers = BTreeMap::new();
+    for round in 0..rounds {
+        // Each round begins with another one, so that nobody always follows the same.
+        for place in 0..subjects.len() {
+            let Measured { subject, runs } = &mut measured[(round + place) % subjects.len()];
+            eprint!("\r\x1b[K{what}, round {} of {rounds}: {}", round + 1, subject.name());
+            let warm = if subject.case.hashes { warm.div_ceil(HASHES) } else { warm };
+            let (run, answer) = run(subject, warm, share).await.map_err(|error| {
+                format!("{}: {error}; see {}", subject.name(), subject.program.log.display())
+            })?;
+            runs.push(run);
+            let function = subject.case.function;
+            match (subject.variant, answers.get(function)) {
+                (Variant::Rust, _) => drop(answers.insert(function, answer)),
+                (Variant::Node, Some(ours)) if *ours != answer => {
+                    return Err(format!("{} answers {answer}, and not {ours}", subject.name()).into());
+                }
+                _ => {}
+            }
         }
     }
     eprintln!("\r\x1b[K");
     Ok(measured)
 }
 
-/// A process's life; at a share of a CPU from when it has initialised, for until then Lambda gives a whole one.
-async fn run(subject: &Subject<'_>, warm: usize, share: Option<&Share>) -> Result<Run> {
+/// A process's life and its last answer; at a share of a CPU from when it has initialised, for until then Lambda gives a whole one.
+async fn run(subject: &Subject<'_>, warm: usize, share: Option<&Share>) -> Result<(Run, Value)> {
     let mut process = Process::start(&subject.program).await?;
     let init = process.init;
     if let Some(share) = share {
@@ -82,13 +98,14 @@ async fn run(subject: &Subject<'_>, warm: usize, share: Option<&Share>) -> Resul
     // What a process does after it has asked is done by then.
     tokio::time::sleep(Duration::from_millis(40)).await;
     let mut costs = Vec::with_capacity(warm + 1);
+    let mut answer = Value::Null;
     for _ in 0..=warm {
-        let (answer, cost) = process.invoke(subject.case.event()).await?;
-        subject.check(&answer)?;
+        let (answered, cost) = process.invoke(subject.case.event()).await?;
+        answer = subject.check(&answered)?;
         costs.push(cost);
     }
     let memory = process.peak_memory()?;
     process.end().await?;
     let warm = costs.split_off(1);
-    Ok(Run { init, first: costs[0], warm, memory })
+    Ok((Run { init, first: costs[0], warm, memory }, answer))
 }

@@ -99,12 +99,7 @@ impl Process {
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", path.display()))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("a process without an id")?;
         let clock = clock_getcpuclockid(Pid::from_raw(pid))?;
-        let next = tokio::select! {
-            next = tokio::time::timeout(PATIENCE, asked.recv()) => next?.ok_or("no Runtime API")?,
-            ended = child.wait() => {
-                return Err(format!("{} did not start ({}): see {}", path.display(), ended?, program.log.display()).into());
-            }
-        };
+        let next = alive(&mut child, &mut asked).await?;
         let used = clock.now()?.into();
         let init = Cost { wall: started.elapsed(), cpu: used };
         Ok(Self { child, clock, used, init, next, asked, answered, server, invocations: 0 })
@@ -112,19 +107,15 @@ impl Process {
 
     /// Invokes the function. Its CPU time lasts until it asks for the next event.
     pub(crate) async fn invoke(&mut self, event: Bytes) -> Result<(Bytes, Cost)> {
-        tokio::time::timeout(PATIENCE, self.invoke_unbounded(event)).await?
-    }
-
-    async fn invoke_unbounded(&mut self, event: Bytes) -> Result<(Bytes, Cost)> {
         let (unused, _) = oneshot::channel();
         let next = std::mem::replace(&mut self.next, unused);
         self.invocations += 1;
         let started = Instant::now();
         next.send((self.invocations, event)).map_err(|_| "the process has hung up")?;
-        let answered = self.answered.recv().await.ok_or("no Runtime API")?;
+        let answered = alive(&mut self.child, &mut self.answered).await?;
         let wall = answered.at.duration_since(started);
         let answer = answered.answer.map_err(|error| String::from_utf8_lossy(&error).into_owned())?;
-        self.next = self.asked.recv().await.ok_or("no Runtime API")?;
+        self.next = alive(&mut self.child, &mut self.asked).await?;
         let before = std::mem::replace(&mut self.used, self.clock.now()?.into());
         let cpu = self.used.saturating_sub(before);
         Ok((answer, Cost { wall, cpu }))
@@ -151,6 +142,15 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.server.abort();
+    }
+}
+
+/// What the process sends next, unless it ends or takes too long.
+async fn alive<T>(process: &mut Child, sent: &mut mpsc::Receiver<T>) -> Result<T> {
+    tokio::select! {
+        sent = sent.recv() => Ok(sent.ok_or("no Runtime API")?),
+        ended = process.wait() => Err(format!("the process ended, {}", ended?).into()),
+        () = tokio::time::sleep(PATIENCE) => Err(format!("nothing came within {PATIENCE:?}").into()),
     }
 }
 

@@ -1,20 +1,47 @@
 //! The figures of a whole run: as a table and as JSON.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::num::NonZero;
 
 use serde::Serialize;
 
-use crate::Result;
 use crate::cases::Variant;
 use crate::figures::{Figures, median};
 use crate::measure::Measured;
+
+/// What was measured with what.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Setup {
+    cpu: String,
+    cpus: usize,
+    kernel: String,
+    rounds: usize,
+    warm: usize,
+}
+
+impl Setup {
+    /// This machine, and so many rounds and warm invocations.
+    pub(crate) fn here(rounds: usize, warm: usize) -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let cpus = read("/proc/cpuinfo");
+        let name = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        Self {
+            cpu: name.map_or("unknown", |(_, name)| name).to_owned(),
+            cpus: std::thread::available_parallelism().map_or(1, NonZero::get),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            rounds,
+            warm,
+        }
+    }
+}
 
 /// All figures. Times are in milliseconds, sizes in megabytes (10^6 bytes).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
-    /// A whole CPU each.
+    setup: Setup,
+    /// Without a limit.
     pub(crate) subjects: Vec<Figures>,
     /// At the shares of a CPU that come with sizes of memory.
     pub(crate) shares: Vec<Share>,
@@ -32,22 +59,19 @@ pub(crate) struct Share {
 
 impl Report {
     /// Of everything that was measured.
-    pub(crate) fn of(measured: &[Measured<'_>], shares: &[(u32, Vec<Measured<'_>>)]) -> Self {
+    pub(crate) fn of(setup: Setup, measured: &[Measured<'_>], shares: &[(u32, Vec<Measured<'_>>)]) -> Self {
         let share = |(memory, measured): &(u32, Vec<Measured<'_>>)| Share {
             memory: *memory,
             subjects: Figures::of(measured),
         };
-        Self { subjects: Figures::of(measured), shares: shares.iter().map(share).collect() }
-    }
-
-    /// Writes it.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        Ok(std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
+        Self { setup, subjects: Figures::of(measured), shares: shares.iter().map(share).collect() }
     }
 
     /// Everything as tables in Markdown: ratios first.
     pub(crate) fn tables(&self) -> String {
-        let mut text = String::new();
+        let Setup { cpu, cpus, kernel, rounds, warm } = &self.setup;
+        let mut text =
+            format!("{cpu}, {cpus} CPUs, Linux {kernel}: {rounds} rounds of {warm} warm invocations.\n\n");
         self.ratios(&mut text);
         self.absolutes(&mut text);
         self.at_shares(&mut text);
@@ -95,7 +119,7 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\nAt Lambda's share of a CPU, milliseconds of wall clock, first invocation / warm p50:\n"
+            "\nAt Lambda's share of a CPU, milliseconds of wall clock, first invocation / warm on average:\n"
         );
         let heads: Vec<String> = self.shares.iter().map(|share| format!("{} MB", share.memory)).collect();
         let _ = writeln!(text, "| function | {} |", heads.join(" | "));
@@ -105,7 +129,7 @@ impl Report {
                 .shares
                 .iter()
                 .filter_map(|share| share.subjects.iter().find(|other| other.name == figures.name));
-            let cells: Vec<_> = cells.map(|at| format!("{:.1} / {:.1}", at.first.wall, at.p50)).collect();
+            let cells: Vec<_> = cells.map(|at| format!("{:.1} / {:.1}", at.first.wall, at.mean)).collect();
             let _ = writeln!(text, "| {} | {} |", figures.name, cells.join(" | "));
         }
     }

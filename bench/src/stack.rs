@@ -47,6 +47,11 @@ impl Stack {
         self.bundle.api_url()
     }
 
+    /// The certificate that the cloud's chain ends with, in a file.
+    pub(crate) fn root(&self) -> String {
+        self.front.root()
+    }
+
     /// A request to the API; answers the body of what was answered.
     pub(crate) async fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}{path}", self.bundle.api_url());
@@ -63,10 +68,15 @@ impl Stack {
         Ok(serde_json::from_str(&text)?)
     }
 
+    /// Registers somebody.
+    pub(crate) async fn register(&self, email: &str) -> Result<()> {
+        let account = json!({"name": "Ada", "email": email, "password": PASSWORD});
+        self.call("POST", "/api/v1/auth/register", &account).await.map(drop)
+    }
+
     /// Registers an admin and logs them in; answers the access token.
     pub(crate) async fn admin(&self, email: &str) -> Result<String> {
-        let account = json!({"name": "Ada", "email": email, "password": PASSWORD});
-        self.call("POST", "/api/v1/auth/register", &account).await?;
+        self.register(email).await?;
         self.call("POST", "/_local/invoke/users-grant-role", &json!({"email": email, "role": "admin"}))
             .await?;
         let login = json!({"email": email, "password": PASSWORD});

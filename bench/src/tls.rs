@@ -23,6 +23,7 @@ const ROOTS: &str = include_str!("../../shared/src/amazon-roots.pem");
 /// A TLS server that passes on what it gets. Dropped, it stops.
 pub(crate) struct Front {
     address: SocketAddr,
+    root: NamedTempFile,
     roots: NamedTempFile,
     server: JoinHandle<()>,
 }
@@ -31,7 +32,8 @@ impl Front {
     /// In front of `cloud`, an address on this machine.
     pub(crate) async fn before(cloud: SocketAddr) -> Result<Self> {
         let (server, authority) = certified()?;
-        let mut roots = NamedTempFile::new()?;
+        let (mut root, mut roots) = (NamedTempFile::new()?, NamedTempFile::new()?);
+        write!(root, "{authority}")?;
         write!(roots, "{ROOTS}{authority}")?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -42,7 +44,7 @@ impl Front {
                 tokio::spawn(async move { drop(pass(acceptor, client, cloud).await) });
             }
         });
-        Ok(Self { address, roots, server })
+        Ok(Self { address, root, roots, server })
     }
 
     /// Where it is.
@@ -53,6 +55,11 @@ impl Front {
     /// The certificates to trust, in PEM: Amazon's, and the one that this server's is of.
     pub(crate) fn roots(&self) -> String {
         self.roots.path().to_string_lossy().into_owned()
+    }
+
+    /// The last of them alone.
+    pub(crate) fn root(&self) -> String {
+        self.root.path().to_string_lossy().into_owned()
     }
 }
 

@@ -173,3 +173,71 @@ impl Aws {
         self.outgoing().send(&endpoint, HttpRequest::empty()).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::clock::Clock;
+
+    /// A server that answers every request with an empty object and keeps its connections: where it is, and how many it was
+    /// asked for.
+    fn server() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                counted.fetch_add(1, Ordering::Relaxed);
+                std::thread::spawn(move || while_asked(connection.unwrap()));
+            }
+        });
+        (url, connections)
+    }
+
+    fn while_asked(connection: TcpStream) {
+        let mut connection = BufReader::new(connection);
+        loop {
+            let (mut line, mut length) = (String::new(), 0);
+            while line != "\r\n" {
+                line.clear();
+                if connection.read_line(&mut line).unwrap_or(0) == 0 {
+                    return;
+                }
+                let length_is = line.to_ascii_lowercase();
+                if let Some(value) = length_is.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            connection.read_exact(&mut vec![0; length]).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+            connection.get_mut().write_all(answer).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_call_takes_the_connection_that_init_has_opened() {
+        let (url, connections) = server();
+        let variables = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_ENDPOINT_URL", &url),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mut init = Init::new("test", variables, Clock::default());
+        let (client, again) = (init.dynamodb(), init.dynamodb());
+        init.finish().await.unwrap();
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+        client.list_tables().send().await.unwrap();
+        again.list_tables().send().await.unwrap();
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+    }
+}

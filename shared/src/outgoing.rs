@@ -1,6 +1,9 @@
 //! HTTP to whoever is not a service of AWS's SDK, by its client.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -9,10 +12,14 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::interceptors;
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::config_bag::ConfigBag;
@@ -106,10 +113,50 @@ pub(crate) fn tls_client(roots: fn() -> Vec<u8>) -> SharedHttpClient {
         std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()).unwrap_or_else(roots);
     let store = TrustStore::empty().with_pem_certificate(roots);
     let context = TlsContext::builder().with_trust_store(store).build();
-    aws_smithy_http_client::Builder::new()
+    let client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(context.unwrap_or_default())
-        .build_https()
+        .build_with_resolver(Resolver::default());
+    SharedHttpClient::new(Unprepared(client))
+}
+
+/// A client that does nothing before its first request. The SDK's reads all roots whenever a service's client is made, and
+/// forgets them again.
+#[derive(Debug)]
+struct Unprepared(SharedHttpClient);
+
+impl HttpClient for Unprepared {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+}
+
+/// Asks the system for addresses: the first time, which is while a function initialises, on its one thread, where nothing else
+/// waits. A thread for it alone costs 0.6 ms of CPU, an eighth of a cold start.
+#[derive(Clone, Debug, Default)]
+struct Resolver {
+    asked: Arc<AtomicBool>,
+}
+
+impl ResolveDns for Resolver {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        if !self.asked.swap(true, Ordering::Relaxed) {
+            return DnsFuture::ready(addresses(name).map_err(ResolveDnsError::new));
+        }
+        let name = name.to_owned();
+        DnsFuture::new(async move {
+            let found = tokio::task::spawn_blocking(move || addresses(&name)).await;
+            found.map_err(ResolveDnsError::new)?.map_err(ResolveDnsError::new)
+        })
+    }
+}
+
+fn addresses(name: &str) -> std::io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 /// Mozilla's roots, which are in the binary: a Lambda has none of its own to rely on.

@@ -7,6 +7,7 @@ use local::Options;
 use local_aws::State;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::function::Kind;
 
 use crate::app::{
     AUDIT, Answer, CHANGE_PASSWORD, FILES, FORGOT_PASSWORD, LOGIN, LOGOUT, LOGOUT_ALL, ME, NAME,
@@ -256,6 +257,17 @@ async fn catalogue(meter: &mut Meter, admin: &str) {
     meter.of(admin, "products-delete", 204, Method::DELETE, &path).await;
 }
 
+/// What is the same for everybody.
+async fn public(meter: &mut Meter) {
+    meter.get("auth-jwks", "/.well-known/jwks.json").await;
+    meter.get("ops-docs", "/docs").await;
+    meter.get("ops-openapi", "/api/v1/openapi.json").await;
+    meter.get("ops-health", "/health").await;
+    meter.get("ops-ready", "/health/ready").await;
+    let nowhere = meter.app.request(Method::GET, "/nowhere");
+    meter.cost("ops-fallback", 404, nowhere).await;
+}
+
 async fn users(meter: &mut Meter, admin: &str) {
     let user = format!("{USERS}/{}", meter.app.register().await.id);
     meter.of(admin, "users-list", 200, Method::GET, USERS).await;
@@ -295,10 +307,16 @@ async fn no_endpoint_asks_more_of_dynamodb_than_it_is_known_to() {
     let admin = meter.app.login(&admin).await.access;
     catalogue(&mut meter, &admin).await;
     users(&mut meter, &admin).await;
+    public(&mut meter).await;
     let mut meter = files(meter).await;
     meter.measured.extend(search().await.unwrap());
     for (name, trips, calls, read, written) in &meter.measured {
         println!("| {name} | {trips} | {calls} | {read} | {written} |");
     }
     assert_eq!(meter.measured, known());
+    for function in local::functions().filter(|function| matches!(function.kind, Kind::Http { .. })) {
+        let is_measured =
+            meter.measured.iter().any(|(name, ..)| name.split(',').next() == Some(function.name));
+        assert!(is_measured, "{} is not in the table", function.name);
+    }
 }
