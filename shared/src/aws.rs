@@ -183,8 +183,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::*;
     use crate::clock::Clock;
+    use crate::init::Init;
 
     /// A server that answers every request with an empty object and keeps its connections: where it is, and how many it was
     /// asked for.

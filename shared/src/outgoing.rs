@@ -172,6 +172,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn addresses_are_found_the_first_time_and_after() {
+        let resolver = Resolver::default();
+        for _ in 0..2 {
+            let found = resolver.resolve_dns("localhost").await.unwrap();
+            assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+            resolver.resolve_dns("a name that nobody has").await.unwrap_err();
+        }
+    }
+
+    #[tokio::test]
     async fn every_public_root_is_a_certificate_and_nothing_is_told_of_the_url() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}/secret", listener.local_addr().unwrap());
