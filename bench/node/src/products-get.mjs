@@ -12,7 +12,7 @@ run(endpoint(async (event) => {
   const { Item: product } = await dynamodb.send(new GetCommand({ TableName: PRODUCTS_TABLE, Key: { id } }));
   if (product?.status !== "ACTIVE") throw failure(404, "Product not found");
   const { name, description, price, currency, stock, category, status, version, createdAt, updatedAt } = product;
-  const shown = { id, name, description, price, currency, stock, category, status, version, createdAt, updatedAt };
+  const shown = { id, name, description, price: Number(price), currency, stock, category, status, version, createdAt, updatedAt };
   return json(event, 200, shown, {
     etag: `"${version}"`,
     "cache-control": `public, max-age=${CATALOGUE_CACHE_SECONDS}`,
