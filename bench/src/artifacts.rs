@@ -43,7 +43,8 @@ pub(crate) fn make(built: Option<PathBuf>, previous: Option<PathBuf>, node: bool
     let release = target.join("release");
     let floors = built.clone().filter(|built| built.join("floor").is_file());
     for (package, functions) in FUNCTIONS {
-        if if *package == "floor" { floors.is_none() } else { built.is_none() } {
+        let there = if *package == "floor" { &floors } else { &built };
+        if there.is_none() {
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args(["build", "--release", "--locked", "--quiet", "-p", package]);
             cargo.args(functions.iter().flat_map(|function| ["--bin", function]));
