@@ -8,8 +8,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::EncodePrivateKey as _;
 use rsa::rand_core::OsRng;
-use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{CipherSuite, ServerConfig};
 use tempfile::NamedTempFile;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -86,11 +86,14 @@ fn certified() -> Result<(ServerConfig, String)> {
     let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &between)?;
     let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone(), between.der().clone()];
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
+    // What AWS's servers choose, as CloudTrail tells of each call in `tlsDetails`; clients put another one first.
+    config.ignore_client_order = true;
     // DynamoDB speaks nothing newer.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok((config, root.pem()))
