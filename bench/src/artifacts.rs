@@ -20,13 +20,12 @@ const FUNCTIONS: &[(&str, &[&str])] = &[
 pub(crate) struct Artifacts {
     functions: PathBuf,
     previous: Option<PathBuf>,
-    floors: PathBuf,
     node: Option<PathBuf>,
     ports: PathBuf,
     logs: PathBuf,
 }
 
-/// Builds what is missing: the functions too, unless they are in a directory already.
+/// Builds what is missing: the functions and floors too, unless they are in a directory already.
 pub(crate) fn make(built: Option<PathBuf>, previous: Option<PathBuf>, node: bool) -> Result<Artifacts> {
     let executable = std::env::current_exe()?;
     let target = executable.ancestors().nth(2).ok_or("no target directory")?;
@@ -40,22 +39,30 @@ pub(crate) fn make(built: Option<PathBuf>, previous: Option<PathBuf>, node: bool
     }
     let ports = target.join("bench/node");
     let node = if node { Some(build_ports(&ports)?) } else { None };
-    let release = target.join("release");
-    let floors = built.clone().filter(|built| built.join("floor").is_file());
-    for (package, functions) in FUNCTIONS {
-        let there = if *package == "floor" { &floors } else { &built };
-        if there.is_none() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--release", "--locked", "--quiet", "-p", package]);
-            cargo.args(functions.iter().flat_map(|function| ["--bin", function]));
-            cargo.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target);
-            run(&mut cargo, "cargo")?;
-        }
-    }
+    let functions = match built {
+        Some(built) => built,
+        None => build_functions(target, previous.as_deref())?,
+    };
     let logs = target.join("bench/logs");
     std::fs::create_dir_all(&logs)?;
-    let functions = built.unwrap_or_else(|| release.clone());
-    Ok(Artifacts { functions, previous, floors: floors.unwrap_or(release), node, ports, logs })
+    Ok(Artifacts { functions, previous, node, ports, logs })
+}
+
+/// Builds the functions and floors as they are deployed; answers where they are.
+fn build_functions(target: &Path, previous: Option<&Path>) -> Result<PathBuf> {
+    let release = target.join("release");
+    let same = |path: &Path| Some(path.canonicalize().ok()? == release.canonicalize().ok()?);
+    if previous.and_then(same) == Some(true) {
+        return Err("the previous release is where the new one would be built: move it away".into());
+    }
+    for (package, functions) in FUNCTIONS {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--locked", "--quiet", "-p", package]);
+        cargo.args(functions.iter().flat_map(|function| ["--bin", function]));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target);
+        run(&mut cargo, "cargo")?;
+    }
+    Ok(release)
 }
 
 /// Bundles the ports; answers where Node.js is.
@@ -82,12 +89,9 @@ impl Artifacts {
     /// What runs `function`, and with which interpreter; nothing where there is no such port.
     pub(crate) fn of(&self, function: &str, variant: Variant) -> Result<Option<(PathBuf, Option<PathBuf>)>> {
         match variant {
-            Variant::Floor => Ok(Some((self.floors.join("floor"), None))),
-            Variant::Read => Ok(Some((self.floors.join("floor-read"), None))),
-            Variant::Rust => {
-                let path = local::bundle::built(&self.functions, function)?;
-                Ok(Some((std::path::absolute(path)?, None)))
-            }
+            Variant::Floor => self.built("floor"),
+            Variant::Read => self.built("floor-read"),
+            Variant::Rust => self.built(function),
             // It may not have had every function.
             Variant::Previous => {
                 let path = self.previous.as_deref().and_then(|of| local::bundle::built(of, function).ok());
@@ -99,6 +103,18 @@ impl Artifacts {
                 Ok(node.map(|node| (port, Some(node))))
             }
         }
+    }
+
+    fn built(&self, name: &str) -> Result<Option<(PathBuf, Option<PathBuf>)>> {
+        let path = local::bundle::built(&self.functions, name)?;
+        Ok(Some((std::path::absolute(path)?, None)))
+    }
+
+    /// The version of Node.js, where ports are measured.
+    pub(crate) fn node_version(&self) -> Result<Option<String>> {
+        let Some(node) = &self.node else { return Ok(None) };
+        let said = Command::new(node).arg("--version").output()?.stdout;
+        Ok(Some(String::from_utf8_lossy(&said).trim().trim_start_matches('v').to_owned()))
     }
 
     /// Where a subject's output goes.

@@ -25,7 +25,8 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn of(function: &'static str, event: impl Fn() -> Value + 'static) -> Self {
+    /// A function that is invoked with `event` each time.
+    pub(crate) fn of(function: &'static str, event: impl Fn() -> Value + 'static) -> Self {
         Self { function, hashes: false, event: Box::new(event) }
     }
 
@@ -91,7 +92,11 @@ impl Subject<'_> {
             return Err(format!("{} answered {answer}", self.name()).into());
         }
         let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok());
-        Ok(json!([answer["statusCode"], plain(body.unwrap_or(Value::Null)), answer["batchItemFailures"]]))
+        let body = body.unwrap_or(Value::Null);
+        if body == json!([]) || body["data"] == json!([]) {
+            return Err(format!("{} found nothing", self.name()).into());
+        }
+        Ok(json!([answer["statusCode"], plain(body), answer["batchItemFailures"]]))
     }
 }
 
@@ -109,7 +114,7 @@ pub(crate) async fn all(stack: &Stack) -> Result<Vec<Case>> {
     let (get, grpc) = (about(&sample("products-get")?, product), sample("products-grpc")?);
     let grpc = with(grpc, "body", json!({"id": product}).to_string());
     let list = asking(sample("products-list")?, &[("size", "20")]);
-    let search = asking(sample("products-search")?, &[("q", "oak lamp"), ("limit", "20")]);
+    let search = asking(sample("products-search")?, &[("q", "arcana lamp"), ("limit", "20")]);
     let stock = signed(about(&sample("products-stock")?, stocked), &token);
     let stock = with(stock, "body", json!({"quantityChange": 1}).to_string());
     let file = signed(sample("files-create")?, &token);
@@ -120,6 +125,7 @@ pub(crate) async fn all(stack: &Stack) -> Result<Vec<Case>> {
     );
     let register = sample("auth-register")?;
     let (mail, change) = (sample("email-worker")?, sample("events-relay")?);
+    let job: Value = serde_json::from_str(mail["Records"][0]["body"].as_str().ok_or("no job")?)?;
     let (keys, clean) = (sample("auth-jwks")?, sample("cleanup-expired-tokens")?);
     Ok(vec![
         Case::of("auth-me", move || me.clone()),
@@ -137,7 +143,12 @@ pub(crate) async fn all(stack: &Stack) -> Result<Vec<Case>> {
             with(register.clone(), "body", account.to_string())
         })
         .hashing(),
-        Case::of("email-worker", move || another(&mail)),
+        Case::of("email-worker", move || {
+            let job = with(job.clone(), "id", Uuid::new_v4().to_string());
+            let mut batch = mail.clone();
+            batch["Records"][0]["body"] = json!(job.to_string());
+            batch
+        }),
         Case::of("events-relay", move || change.clone()),
         Case::of("cleanup-expired-tokens", move || clean.clone()),
     ])
@@ -151,6 +162,11 @@ pub(crate) fn subjects<'a>(
     only: &[String],
 ) -> Result<Vec<Subject<'a>>> {
     let mut subjects = Vec::new();
+    let unknown =
+        only.iter().find(|prefix| !cases.iter().any(|case| case.function.starts_with(prefix.as_str())));
+    if let Some(unknown) = unknown {
+        return Err(format!("nothing that is measured begins with {unknown:?}").into());
+    }
     let get = cases.iter().filter(|case| case.function == "products-get");
     let floors = get.flat_map(|case| [Variant::Floor, Variant::Read].map(|variant| (case, variant)));
     let wanted =
@@ -212,13 +228,4 @@ fn asking(event: Value, query: &[(&str, &str)]) -> Value {
 fn keyed(mut event: Value) -> Value {
     event["headers"]["idempotency-key"] = json!(Uuid::new_v4().to_string());
     event
-}
-
-/// The batch with another job in its message.
-fn another(batch: &Value) -> Value {
-    let mut batch = batch.clone();
-    let body = batch["Records"][0]["body"].as_str().and_then(|body| serde_json::from_str::<Value>(body).ok());
-    let job = with(body.unwrap_or_default(), "id", Uuid::new_v4().to_string());
-    batch["Records"][0]["body"] = json!(job.to_string());
-    batch
 }

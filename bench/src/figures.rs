@@ -53,6 +53,12 @@ pub(crate) struct Figures {
     pub(crate) p99: f64,
     /// The most memory that was resident.
     pub(crate) memory: f64,
+    /// The same, times the floor's in the same round.
+    #[serde(rename = "memoryOfFloor")]
+    pub(crate) memory_floors: f64,
+    /// How many times as much that is in Node.js in the same round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node_memory: Option<f64>,
 }
 
 /// A wall clock's time and a process's own.
@@ -102,7 +108,9 @@ impl Figures {
             mean: walls.iter().sum::<f64>() / walls.len() as f64,
             p50: percentile(&walls, 50),
             p99: percentile(&walls, 99),
-            memory: over(runs, |run| megabytes(run.memory)),
+            memory: over(runs, memory),
+            memory_floors: paired(runs, floor, |run, floor| memory(run) / memory(floor)),
+            node_memory: node.map(|node| paired(node, runs, |node, run| memory(node) / memory(run))),
         }
     }
 }
@@ -122,6 +130,11 @@ fn start(run: &Run) -> f64 {
 fn warm(run: &Run) -> f64 {
     let all: std::time::Duration = run.warm.iter().map(|cost| cost.cpu).sum();
     ms(all) / f64::from(u32::try_from(run.warm.len()).unwrap_or(u32::MAX)).max(1.0)
+}
+
+/// The most memory that was resident.
+fn memory(run: &Run) -> f64 {
+    megabytes(run.memory)
 }
 
 fn over(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
@@ -158,7 +171,54 @@ fn megabytes(bytes: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use local_aws::lambda::Binary;
+    use serde_json::Value;
+
     use super::*;
+    use crate::cases::{Case, Subject};
+    use crate::process::Program;
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn ratios_are_of_a_function_over_the_floor_and_of_node_over_the_function() {
+        let (get, me) = (Case::of("products-get", || Value::Null), Case::of("auth-me", || Value::Null));
+        let subject = |case, variant| {
+            let binary = Binary::new("made up", PathBuf::new());
+            let program = Program { binary, interpreter: None, log: PathBuf::new() };
+            Subject { case, variant, program, bytes: 5_000_000 }
+        };
+        // Init and first invocation take half of `start` each.
+        let run = |start: u64, warm: u64, memory: u64| {
+            let cost = |ms| Cost { wall: Duration::from_millis(9), cpu: Duration::from_millis(ms) };
+            let warm = vec![cost(warm - 1), cost(warm + 1)];
+            Run { init: cost(start / 2), first: cost(start / 2), warm, memory: memory * 1_000_000 }
+        };
+        let subjects = [
+            subject(&get, Variant::Floor),
+            subject(&me, Variant::Rust),
+            subject(&me, Variant::Previous),
+            subject(&me, Variant::Node),
+        ];
+        // The second round is on a machine that takes twice as long, which no ratio shows.
+        let runs = [[run(4, 2, 3), run(8, 4, 3)], [run(8, 5, 6), run(16, 10, 6)]];
+        let more = [[run(16, 10, 12), run(32, 20, 12)], [run(400, 50, 60), run(800, 100, 60)]];
+        let measured: Vec<_> = subjects
+            .iter()
+            .zip(runs.into_iter().chain(more))
+            .map(|(subject, runs)| Measured { subject, runs: runs.into() })
+            .collect();
+        let [floor, me, previous, node] = &Figures::of(&measured)[..] else { panic!("four subjects") };
+        assert_eq!([floor.floors, floor.beyond, floor.memory_floors], [1.0, 0.0, 1.0]);
+        assert_eq!([me.floors, me.beyond, me.memory_floors, me.size], [2.0, 4.5, 2.0, 5.0]);
+        assert_eq!([me.previous_start, me.previous_warm], [Some(0.5); 2]);
+        assert_eq!([me.node_start, me.node_warm, me.node_memory], [Some(50.0), Some(10.0), Some(10.0)]);
+        assert_eq!([previous.floors, node.floors], [4.0, 100.0]);
+        assert_eq!([me.start_cpu, me.warm, me.p50], [12.0, 7.5, 9.0]);
+        assert_eq!(floor.node_start, None);
+    }
 
     #[test]
     #[allow(clippy::float_cmp)]

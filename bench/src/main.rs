@@ -17,7 +17,7 @@ mod share;
 mod stack;
 mod tls;
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Handle;
 
 use crate::report::{Report, Setup};
+use crate::share::Share;
 use crate::stack::Stack;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -55,7 +56,7 @@ enum What {
 
 #[derive(Args)]
 struct Functions {
-    /// Where built functions are, as NAME or NAME/bootstrap; without it, they are built
+    /// Where built functions are, as NAME or NAME/bootstrap, and the floors; without it, they are built
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// How often each subject is started
@@ -67,8 +68,8 @@ struct Functions {
     /// Only functions whose names begin with one of these
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// The memory sizes, in MB, whose share of a CPU is given to what is measured besides: control groups have to be writable
-    #[arg(long, value_delimiter = ',', default_value = "128,256,512,1024")]
+    /// The memory sizes, in MB, whose share of a CPU is given to what is measured besides, or none: control groups have to be writable
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_value = "128,256,512,1024")]
     memory: Vec<u32>,
     /// Without Node.js
     #[arg(long)]
@@ -123,29 +124,35 @@ async fn measured(what: What) -> Result<String> {
 }
 
 async fn functions(arguments: Functions, cloud: &Handle) -> Result<String> {
-    let file = |path: Option<PathBuf>| path.map(|path| File::create(&path)).transpose();
+    // What is there stays until there are new figures.
+    let open = |path| OpenOptions::new().append(true).create(true).open(path);
+    let file = |path: Option<PathBuf>| path.map(open).transpose();
     let (json, svg) = (file(arguments.json)?, file(arguments.svg)?);
     let artifacts = artifacts::make(arguments.bundle, arguments.previous, !arguments.no_node)?;
     let stack = cloud.spawn(Stack::start()).await??;
     let cases = cases::all(&stack).await?;
     let subjects = cases::subjects(&artifacts, &stack, &cases, &arguments.only)?;
-    let setup = Setup::here(arguments.rounds, arguments.warm);
+    let setup = Setup::here(artifacts.node_version()?, arguments.rounds, arguments.warm);
     let measured = measure::rounds(&subjects, arguments.rounds, arguments.warm).await?;
     let mut shares = Vec::new();
     for memory in arguments.memory {
-        match measure::share(&subjects, memory, arguments.rounds).await {
-            Ok(measured) => shares.push((memory, measured)),
-            // What was measured before it is not lost.
-            Err(error) => eprintln!("\nnothing at the share of {memory} MB: {error}"),
+        match Share::of(memory) {
+            Ok(share) => {
+                let measured = measure::at_share(&subjects, memory, &share, arguments.rounds).await?;
+                shares.push((memory, measured));
+            }
+            Err(error) => eprintln!("nothing at the share of {memory} MB: {error}"),
         }
     }
     let report = Report::of(setup, &measured, &shares);
     cloud.spawn(stack.stop()).await?;
     if let Some(mut file) = json {
+        file.set_len(0)?;
         serde_json::to_writer_pretty(&mut file, &report)?;
         writeln!(file)?;
     }
     if let Some(mut file) = svg {
+        file.set_len(0)?;
         file.write_all(chart::svg(&report).as_bytes())?;
     }
     Ok(report.tables())

@@ -45,13 +45,13 @@ pub(crate) async fn rounds<'a>(
 }
 
 /// Runs them at the share of a CPU that comes with `memory` MB.
-pub(crate) async fn share<'a>(
+pub(crate) async fn at_share<'a>(
     subjects: &'a [Subject<'a>],
     memory: u32,
+    share: &Share,
     rounds: usize,
 ) -> Result<Vec<Measured<'a>>> {
-    let share = Share::of(memory)?;
-    in_turn(subjects, rounds, &format!("{memory} MB"), HELD, Some(&share)).await
+    in_turn(subjects, rounds, &format!("{memory} MB"), HELD, Some(share)).await
 }
 
 async fn in_turn<'a>(
@@ -65,9 +65,11 @@ async fn in_turn<'a>(
         subjects.iter().map(|subject| Measured { subject, runs: Vec::new() }).collect();
     let mut answers = BTreeMap::new();
     for round in 0..rounds {
-        // Each round begins with another one, so that nobody always follows the same.
-        for place in 0..subjects.len() {
-            let Measured { subject, runs } = &mut measured[(round + place) % subjects.len()];
+        // Each round begins with another one, and every second one goes the other way: nobody always follows the same.
+        let count = subjects.len();
+        for place in 0..count {
+            let place = if round % 2 == 0 { place } else { count - place };
+            let Measured { subject, runs } = &mut measured[(round + place) % count];
             eprint!("\r\x1b[K{what}, round {} of {rounds}: {}", round + 1, subject.name());
             let warm = if subject.case.hashes { warm.div_ceil(HASHES) } else { warm };
             let (run, answer) = run(subject, warm, share).await.map_err(|error| {
@@ -80,6 +82,7 @@ async fn in_turn<'a>(
                 (Variant::Node, Some(ours)) if *ours != answer => {
                     return Err(format!("{} answers {answer}, and not {ours}", subject.name()).into());
                 }
+                // The first round has every function before its port.
                 _ => {}
             }
         }

@@ -16,20 +16,29 @@ pub(crate) struct Setup {
     cpu: String,
     cpus: usize,
     kernel: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     rounds: usize,
     warm: usize,
 }
 
 impl Setup {
-    /// This machine, and so many rounds and warm invocations.
-    pub(crate) fn here(rounds: usize, warm: usize) -> Self {
+    /// This machine, with the version of Node.js, and so many rounds and warm invocations.
+    pub(crate) fn here(node: Option<String>, rounds: usize, warm: usize) -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let cpus = read("/proc/cpuinfo");
         let name = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Self {
             cpu: name.map_or("unknown", |(_, name)| name).to_owned(),
             cpus: std::thread::available_parallelism().map_or(1, NonZero::get),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            // Without its build.
+            kernel: read("/proc/sys/kernel/osrelease")
+                .trim()
+                .split('-')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            node,
             rounds,
             warm,
         }
@@ -69,9 +78,12 @@ impl Report {
 
     /// Everything as tables in Markdown: ratios first.
     pub(crate) fn tables(&self) -> String {
-        let Setup { cpu, cpus, kernel, rounds, warm } = &self.setup;
-        let mut text =
-            format!("{cpu}, {cpus} CPUs, Linux {kernel}: {rounds} rounds of {warm} warm invocations.\n\n");
+        let Setup { cpu, cpus, kernel, node, rounds, warm } = &self.setup;
+        let node = node.as_ref().map_or(String::new(), |node| format!(", Node.js {node}"));
+        let mut text = format!(
+            "{cpu}, {cpus} CPUs, Linux {kernel}{node}: {rounds} rounds of {warm} warm invocations, a tenth of them where \
+             passwords are hashed.\n\n"
+        );
         self.ratios(&mut text);
         self.absolutes(&mut text);
         self.at_shares(&mut text);
@@ -80,21 +92,26 @@ impl Report {
     }
 
     fn ratios(&self, text: &mut String) {
-        let _ = writeln!(text, "CPU of init and first invocation, and of a warm invocation:\n");
+        let _ = writeln!(text, "CPU of init and first invocation, of a warm invocation, and memory:\n");
         let _ = writeln!(
             text,
-            "| function | times the floor | Node.js, times as much | of the previous | warm, ms beyond the floor | Node.js, times as much | of the previous |"
+            "| function | times the floor | Node.js, times as much | of the previous | warm, ms beyond the floor | Node.js, times as much | of the previous | memory, times the floor | Node.js, times as much |"
         );
-        let _ = writeln!(text, "|---|---|---|---|---|---|---|");
+        let _ = writeln!(text, "|---|---|---|---|---|---|---|---|---|");
         for figures in self.subjects.iter().filter(|figures| figures.variant == Variant::Rust) {
             let or_nothing = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
-            let [node_start, previous_start, node_warm, previous_warm] =
-                [figures.node_start, figures.previous_start, figures.node_warm, figures.previous_warm]
-                    .map(or_nothing);
-            let Figures { name, floors, beyond, .. } = figures;
+            let [node_start, previous_start, node_warm, previous_warm, node_memory] = [
+                figures.node_start,
+                figures.previous_start,
+                figures.node_warm,
+                figures.previous_warm,
+                figures.node_memory,
+            ]
+            .map(or_nothing);
+            let Figures { name, floors, beyond, memory_floors, .. } = figures;
             let _ = writeln!(
                 text,
-                "| {name} | {floors:.2} | {node_start} | {previous_start} | {beyond:.3} | {node_warm} | {previous_warm} |"
+                "| {name} | {floors:.2} | {node_start} | {previous_start} | {beyond:.3} | {node_warm} | {previous_warm} | {memory_floors:.2} | {node_memory} |"
             );
         }
     }

@@ -27,7 +27,10 @@ impl Stack {
         let held = local::functions().map(|function| function.name.to_owned());
         let options = Options {
             held: held.filter(|name| name != "products-index").collect(),
-            parameters: BTreeMap::from([("RegistrationsPerAddress".to_owned(), "1000000".to_owned())]),
+            // As often as anybody likes.
+            parameters: ["RegistrationsPerAddress", "FileQuotaFiles"]
+                .map(|limit| (limit.to_owned(), "1000000".to_owned()))
+                .into(),
             ..Options::default()
         };
         Self::on(Bundle::start(options).await?).await

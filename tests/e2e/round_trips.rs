@@ -313,7 +313,18 @@ async fn no_endpoint_asks_more_of_dynamodb_than_it_is_known_to() {
     for (name, trips, calls, read, written) in &meter.measured {
         println!("| {name} | {trips} | {calls} | {read} | {written} |");
     }
-    assert_eq!(meter.measured, known());
+    let by_name = |costs: &[Cost]| {
+        let mut costs = costs.to_vec();
+        costs.sort_by_key(|(name, ..)| *name);
+        costs
+    };
+    let (measured, known) = (by_name(&meter.measured), by_name(&known()));
+    let wrong = |these: &[Cost], those: &[Cost]| {
+        these.iter().filter(|cost| !those.contains(cost)).map(|cost| format!("{cost:?}")).collect::<Vec<_>>()
+    };
+    let (new, old) = (wrong(&measured, &known), wrong(&known, &measured));
+    assert!(new.is_empty() && old.is_empty(), "measured: {new:#?}, but the table has: {old:#?}");
+    assert_eq!(measured.len(), known.len(), "a row stands twice");
     for function in local::functions().filter(|function| matches!(function.kind, Kind::Http { .. })) {
         let is_measured =
             meter.measured.iter().any(|(name, ..)| name.split(',').next() == Some(function.name));
