@@ -51,8 +51,7 @@ pub(crate) fn make(built: Option<PathBuf>, previous: Option<PathBuf>, node: bool
 /// Builds the functions and floors as they are deployed; answers where they are.
 fn build_functions(target: &Path, previous: Option<&Path>) -> Result<PathBuf> {
     let release = target.join("release");
-    let same = |path: &Path| Some(path.canonicalize().ok()? == release.canonicalize().ok()?);
-    if previous.and_then(same) == Some(true) {
+    if previous.is_some_and(|previous| previous.canonicalize().ok() == release.canonicalize().ok()) {
         return Err("the previous release is where the new one would be built: move it away".into());
     }
     for (package, functions) in FUNCTIONS {
