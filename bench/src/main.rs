@@ -18,9 +18,9 @@ mod stack;
 mod tls;
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Handle;
@@ -31,6 +31,9 @@ use crate::stack::Stack;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
+
+/// How long the cloud may take to stop.
+const STOP: Duration = Duration::from_secs(5);
 
 /// Measures the functions as they are deployed
 #[derive(Parser)]
@@ -69,7 +72,13 @@ struct Functions {
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// The memory sizes, in MB, whose share of a CPU is given to what is measured besides, or none: control groups have to be writable
-    #[arg(long, value_delimiter = ',', num_args = 0.., default_value = "128,256,512,1024")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        num_args = 0..,
+        default_value = "128,256,512,1024",
+        value_parser = clap::value_parser!(u32).range(128..=10_240),
+    )]
     memory: Vec<u32>,
     /// Without Node.js
     #[arg(long)]
@@ -98,10 +107,7 @@ async fn main() -> ExitCode {
     // For the client, which wants one before its first request; there is none yet.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match measured(Arguments::parse().what).await {
-        Ok(tables) => {
-            print!("{tables}");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -109,25 +115,29 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Answers tables in Markdown.
-async fn measured(what: What) -> Result<String> {
+/// Prints tables in Markdown.
+async fn measured(what: What) -> Result<()> {
     let cloud = tokio::runtime::Runtime::new()?;
-    let tables = match what {
+    let measured = match what {
         What::Functions(arguments) => functions(arguments, cloud.handle()).await,
-        What::Load { bundle, seconds } => {
-            cloud.spawn(load::table(bundle, seconds)).await.map_err(Into::into).flatten()
-        }
+        What::Load { bundle, seconds } => cloud
+            .spawn(load::table(bundle, seconds))
+            .await
+            .map_err(Into::into)
+            .flatten()
+            .map(|table| print!("{table}")),
     };
-    // It would wait for its tasks, which a runtime must not do within another one.
-    cloud.shutdown_background();
-    tables
+    // It waits for its tasks, which hold temporary files: a runtime must not do that within another one.
+    tokio::task::spawn_blocking(|| cloud.shutdown_timeout(STOP)).await?;
+    measured
 }
 
-async fn functions(arguments: Functions, cloud: &Handle) -> Result<String> {
-    // What is there stays until there are new figures.
-    let open = |path| OpenOptions::new().append(true).create(true).open(path);
-    let file = |path: Option<PathBuf>| path.map(open).transpose();
-    let (json, svg) = (file(arguments.json)?, file(arguments.svg)?);
+async fn functions(arguments: Functions, cloud: &Handle) -> Result<()> {
+    for path in arguments.json.iter().chain(&arguments.svg) {
+        // What is there stays until there are new figures.
+        let opened = OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     let artifacts = artifacts::make(arguments.bundle, arguments.previous, !arguments.no_node)?;
     let stack = cloud.spawn(Stack::start()).await??;
     let cases = cases::all(&stack).await?;
@@ -146,14 +156,13 @@ async fn functions(arguments: Functions, cloud: &Handle) -> Result<String> {
     }
     let report = Report::of(setup, &measured, &shares);
     cloud.spawn(stack.stop()).await?;
-    if let Some(mut file) = json {
-        file.set_len(0)?;
-        serde_json::to_writer_pretty(&mut file, &report)?;
-        writeln!(file)?;
+    // Before the files, which may not be writable any more.
+    print!("{}", report.tables());
+    if let Some(path) = arguments.json {
+        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")?;
     }
-    if let Some(mut file) = svg {
-        file.set_len(0)?;
-        file.write_all(chart::svg(&report).as_bytes())?;
+    if let Some(path) = arguments.svg {
+        std::fs::write(path, chart::svg(&report))?;
     }
-    Ok(report.tables())
+    Ok(())
 }

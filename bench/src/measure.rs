@@ -94,6 +94,18 @@ async fn in_turn<'a>(
 /// A process's life and its last answer; at a share of a CPU from when it has initialised, for until then Lambda gives a whole one.
 async fn run(subject: &Subject<'_>, warm: usize, share: Option<&Share>) -> Result<(Run, Value)> {
     let mut process = Process::start(&subject.program).await?;
+    let lived = life(&mut process, subject, warm, share).await;
+    // Whatever came of it: a share cannot be taken away from a process that is there.
+    process.end().await?;
+    lived
+}
+
+async fn life(
+    process: &mut Process,
+    subject: &Subject<'_>,
+    warm: usize,
+    share: Option<&Share>,
+) -> Result<(Run, Value)> {
     let init = process.init;
     if let Some(share) = share {
         share.hold(process.id())?;
@@ -108,7 +120,6 @@ async fn run(subject: &Subject<'_>, warm: usize, share: Option<&Share>) -> Resul
         costs.push(cost);
     }
     let memory = process.peak_memory()?;
-    process.end().await?;
     let warm = costs.split_off(1);
     Ok((Run { init, first: costs[0], warm, memory }, answer))
 }

@@ -291,15 +291,16 @@ impl Call<'_> {
     }
 
     /// Does `work`; one that panics or takes longer than [`GIVE_UP`] is an error.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match AssertUnwindSafe(tokio::time::timeout(GIVE_UP, work)).catch_unwind().await {
+    // By combinators: an async function would hold `work`, which is large, twice.
+    fn bounded<T>(&self, work: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
+        AssertUnwindSafe(tokio::time::timeout(GIVE_UP, work)).catch_unwind().map(|outcome| match outcome {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(elapsed)) => Err(Error::NoReply(elapsed.into())),
             Err(panic) => {
                 log_panic(self.function, self.request_id, &*panic);
                 Err(Error::internal("panicked"))
             }
-        }
+        })
     }
 
     fn failed(&self, error: &Error) -> Failure {

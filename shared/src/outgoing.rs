@@ -108,8 +108,11 @@ pub(crate) fn plain_client() -> SharedHttpClient {
 /// A client that trusts `roots`, in PEM.
 pub(crate) fn tls_client(roots: fn() -> Vec<u8>) -> SharedHttpClient {
     // `SSL_CERT_FILE` replaces the roots, as it does for most programs: for a TLS proxy, or a test.
-    let roots =
-        std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()).unwrap_or_else(roots);
+    let replaced = std::env::var_os("SSL_CERT_FILE").and_then(|path| {
+        let read = std::fs::read(path);
+        read.inspect_err(|error| tracing::warn!(cause = %error, "SSL_CERT_FILE cannot be read")).ok()
+    });
+    let roots = replaced.unwrap_or_else(roots);
     let store = TrustStore::empty().with_pem_certificate(roots);
     let context = TlsContext::builder().with_trust_store(store).build();
     let client = aws_smithy_http_client::Builder::new()
@@ -135,7 +138,9 @@ impl HttpClient for Unprepared {
 }
 
 /// Asks the system for addresses: a process's first time, which is while its function initialises, on the one thread, where
-/// nothing else waits. A thread for it alone costs 0.6 ms of CPU, an eighth of a cold start.
+/// nothing else waits. A thread for it alone costs 0.6 ms of CPU, an eighth of a cold start. For it, an answer that is lost
+/// takes the system's five seconds until it is asked for again, and without any the start takes the ten that Lambda gives it.
+/// (`ops-jwt-keys` alone asks first in an invocation: it has one a deployment, and nobody else waits for it.)
 #[derive(Clone, Debug)]
 struct Resolver;
 

@@ -25,6 +25,8 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// Where the table of what each request costs is. A change that makes one cost more, or less, has to say so there.
 const TABLE: &str = include_str!("../../docs/PERFORMANCE.md");
+/// Where gRPC's methods are.
+const PROTO: &str = include_str!("../../functions/products/proto/arcana/product/v1/product_service.proto");
 /// What its head is: the columns are the fields of [`Spent`].
 const HEAD: &str = "| request | round trips | calls | read units | write units |";
 
@@ -227,6 +229,9 @@ async fn search() -> Option<Vec<Cost>> {
         let found = meter.get(name, &format!("{SEARCH}?q={query}")).await.json();
         assert_eq!(found.as_array().unwrap().len(), 5, "{found}");
     }
+    let name = "products-grpc, SearchProducts";
+    let found = meter.post(name, 200, &method(name), &json!({"q": "lamp"})).await.json();
+    assert_eq!(found["products"].as_array().unwrap().len(), 5, "{found}");
     Some(meter.measured)
 }
 
@@ -245,8 +250,6 @@ async fn catalogue(meter: &mut Meter, admin: &str) {
     let next = page["nextCursor"].as_str().unwrap_or_else(|| panic!("{page}"));
     meter.get("products-list, by a cursor", &format!("{PRODUCTS}?size=2&cursor={next}")).await;
     meter.get("products-list, of a category", &format!("{PRODUCTS}?category=Lighting")).await;
-    let (service, message) = ("/arcana.product.v1.ProductService/GetProduct", json!({"id": id}));
-    meter.post("products-grpc, GetProduct", 200, service, &message).await;
     let stock = format!("{path}/stock");
     let sold = json!({"quantityChange": -1});
     meter.with(admin, ("products-stock", 200), (Method::PATCH, &stock), &sold).await;
@@ -255,6 +258,33 @@ async fn catalogue(meter: &mut Meter, admin: &str) {
         .await;
     meter.with(admin, ("products-update", 200), (Method::PUT, &path), &json!({"price": 2})).await;
     meter.of(admin, "products-delete", 204, Method::DELETE, &path).await;
+}
+
+/// Every method of gRPC, by Connect; searching apart.
+async fn grpc(meter: &mut Meter, admin: &str) {
+    let lamp = json!({"name": "Lamp", "price": {"currencyCode": "USD", "units": "1"}, "stock": 9});
+    let create = "products-grpc, CreateProduct";
+    let created = meter.with(admin, (create, 200), (Method::POST, &method(create)), &lamp).await.json();
+    let id = &created["product"]["id"];
+    let later = [
+        ("products-grpc, UpdateProduct", json!({"id": id, "status": "PRODUCT_STATUS_ACTIVE"})),
+        ("products-grpc, UpdateStock", json!({"productId": id, "quantityChange": -1})),
+        ("products-grpc, GetProduct", json!({"id": id})),
+        ("products-grpc, ListProducts", json!({})),
+        ("products-grpc, DeleteProduct", json!({"id": id})),
+    ];
+    for (name, message) in later {
+        let path = method(name);
+        let asked = meter.app.request(Method::POST, &path).json(&message);
+        let reads = name.ends_with("GetProduct") || name.ends_with("ListProducts");
+        let asked = if reads { asked } else { asked.bearer_auth(admin) };
+        meter.cost(name, 200, asked).await;
+    }
+}
+
+/// Where the method of a row is.
+fn method(name: &str) -> String {
+    format!("/arcana.product.v1.ProductService/{}", name.trim_start_matches("products-grpc, "))
 }
 
 /// What is the same for everybody.
@@ -306,6 +336,7 @@ async fn no_endpoint_asks_more_of_dynamodb_than_it_is_known_to() {
     let admin = meter.app.register_admin().await;
     let admin = meter.app.login(&admin).await.access;
     catalogue(&mut meter, &admin).await;
+    grpc(&mut meter, &admin).await;
     users(&mut meter, &admin).await;
     public(&mut meter).await;
     let mut meter = files(meter).await;
@@ -329,5 +360,12 @@ async fn no_endpoint_asks_more_of_dynamodb_than_it_is_known_to() {
         let is_measured =
             meter.measured.iter().any(|(name, ..)| name.split(',').next() == Some(function.name));
         assert!(is_measured, "{} is not in the table", function.name);
+    }
+    for line in PROTO.lines() {
+        let Some((method, _)) = line.trim().strip_prefix("rpc ").and_then(|line| line.split_once('(')) else {
+            continue;
+        };
+        let is_measured = meter.measured.iter().any(|(name, ..)| *name == format!("products-grpc, {method}"));
+        assert!(is_measured, "{method} of gRPC is not in the table");
     }
 }
