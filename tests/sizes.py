@@ -20,9 +20,13 @@ ALLOWED = 0.05
 RELEASE = {"opt-level": "s", "lto": "fat", "codegen-units": 1, "strip": True, "panic": "unwind"}
 
 
-def measured(directory):
-    """The size of each function's binary, in bytes: every function has a sample event."""
-    names = sorted(name.removesuffix(".json") for name in os.listdir(EVENTS))
+def functions():
+    """Every function's name: each has a sample event."""
+    return sorted(name.removesuffix(".json") for name in os.listdir(EVENTS))
+
+
+def measured(directory, names):
+    """The sizes of their binaries, in bytes."""
     missing = [name for name in names if not os.path.isfile(os.path.join(directory, name))]
     if missing:
         sys.exit(f"{directory} has no {', '.join(missing)}")
@@ -32,19 +36,20 @@ def measured(directory):
 def main(arguments):
     if not arguments or arguments[1:2] not in ([], ["--keep"]):
         sys.exit(__doc__)
-    sizes = measured(arguments[0])
     with open(KEPT, encoding="utf-8") as file:
         kept = json.load(file)
+    known = functions()
     if arguments[1:]:
-        names = arguments[2:] or sizes.keys()
-        unknown = [name for name in names if name not in sizes]
+        names = arguments[2:] or known
+        unknown = [name for name in names if name not in known]
         if unknown:
             sys.exit(f"there is no function {', '.join(unknown)}")
-        kept.update((name, sizes[name]) for name in names)
+        kept.update(measured(arguments[0], names))
         with open(KEPT, "w", encoding="utf-8") as file:
-            json.dump({name: kept[name] for name in sorted(kept) if name in sizes}, file, indent=2)
+            json.dump({name: kept[name] for name in sorted(kept) if name in known}, file, indent=2)
             file.write("\n")
         return
+    sizes = measured(arguments[0], known)
     wrong = [f"{name}: {size} is no size" for name, size in kept.items() if type(size) is not int or size <= 0]
     if wrong:
         sys.exit("\n".join(wrong))

@@ -92,10 +92,13 @@ impl Report {
     }
 
     fn ratios(&self, text: &mut String) {
-        let _ = writeln!(text, "CPU of init and first invocation, of a warm invocation, and memory:\n");
         let _ = writeln!(
             text,
-            "| function | times the floor | Node.js, times as much | of the previous | warm, ms beyond the floor | Node.js, times as much | of the previous | memory, times the floor | Node.js, times as much |"
+            "CPU of a start (init and the first invocation), CPU of a warm invocation, and memory, medians of rounds:\n"
+        );
+        let _ = writeln!(
+            text,
+            "| function | start / floor's | Node.js's start / start | start / previous | warm − floor's, ms | Node.js's warm / warm | warm / previous | memory / floor's | Node.js's memory / memory |"
         );
         let _ = writeln!(text, "|---|---|---|---|---|---|---|---|---|");
         for figures in self.subjects.iter().filter(|figures| figures.variant == Variant::Rust) {
@@ -117,8 +120,11 @@ impl Report {
     }
 
     fn absolutes(&self, text: &mut String) {
-        let _ = writeln!(text, "\nMilliseconds, CPU / wall clock:\n");
-        let _ = writeln!(text, "| function | MB | init | first | warm CPU | warm p50 | warm p99 | RSS MB |");
+        let _ = writeln!(text, "\nMilliseconds, of a start's two parts CPU / wall clock:\n");
+        let _ = writeln!(
+            text,
+            "| function | MB | init | first | warm, CPU | warm p50, wall | warm p99, wall | RSS MB |"
+        );
         let _ = writeln!(text, "|---|---|---|---|---|---|---|---|");
         for figures in &self.subjects {
             let Figures { name, size, init, first, warm, p50, p99, memory, .. } = figures;

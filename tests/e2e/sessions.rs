@@ -394,7 +394,11 @@ fn no_endpoint_that_looks_at_a_token_is_left_out_of_the_tests_of_all() {
         }
     }
     let tested = for_visitors().into_iter().chain(protected()).chain(admins_only());
-    assert_eq!(tested.map(|(method, path, _)| format!("{method} {path}")).collect::<BTreeSet<_>>(), routes);
+    let tested: BTreeSet<_> = tested.map(|(method, path, _)| format!("{method} {path}")).collect();
+    let left_out: Vec<_> = routes.difference(&tested).collect();
+    assert!(left_out.is_empty(), "in none of for_visitors(), protected() and admins_only(): {left_out:?}");
+    let gone: Vec<_> = tested.difference(&routes).collect();
+    assert!(gone.is_empty(), "no such endpoint looks at a token: {gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
