@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rusqlite::OptionalExtension as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -31,6 +32,8 @@ mod ttl;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The share of time that looking for expired items takes at most: it reads whole tables.
 const SWEEPING: f64 = 0.05;
+/// Connections to the embedded DynamoDB server that may wait to be accepted: as many as tokio lets by itself.
+const BACKLOG: u32 = 1024;
 
 /// Where the cloud keeps its state.
 #[derive(Clone, Debug)]
@@ -106,7 +109,7 @@ impl Cloud {
                 (store, database, objects, None)
             }
         };
-        let inner = hidden_listener().await.map_err(StartError::at("DynamoDB's port"))?;
+        let inner = hidden_listener().map_err(StartError::at("DynamoDB's port"))?;
         let dynamodb = inner.local_addr().map_err(StartError::at("DynamoDB's port"))?;
         let sqs = Sqs::new(store.clone(), clock.clone(), format!("http://{address}"))
             .map_err(StartError::at("SQS"))?;
@@ -141,6 +144,8 @@ impl Cloud {
             .layer(DefaultBodyLimit::disable())
             .layer(axum::middleware::from_fn(crate::loopback::only))
             .with_state(Arc::clone(&services));
+        // An answer of several segments would wait 40 ms for the first one's acknowledgement otherwise.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         tasks.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the AWS port is closed");
@@ -235,12 +240,16 @@ impl Services {
 /// A port for the embedded DynamoDB server, which anybody who finds it may use: it lets pages of any
 /// origin in and checks no signature. So its address, too, is drawn at random out of the 16 million of
 /// loopback; systems that have only the one fall back to it.
-async fn hidden_listener() -> std::io::Result<TcpListener> {
+fn hidden_listener() -> std::io::Result<TcpListener> {
     let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
-    match TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(2, 254)), 0)).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
-    }
+    let bound = |address: Ipv4Addr| {
+        let socket = TcpSocket::new_v4()?;
+        // Its connections have this from their listener.
+        socket.set_nodelay(true)?;
+        socket.bind((address, 0).into())?;
+        socket.listen(BACKLOG)
+    };
+    bound(Ipv4Addr::new(127, a, b, c.clamp(2, 254))).or_else(|_| bound(Ipv4Addr::LOCALHOST))
 }
 
 /// Lets dynoxide find a place in a stream: it looks for the next number, and for what comes after an iterator, in all
