@@ -95,9 +95,9 @@ async fn in_turn<'a>(
 async fn run(subject: &Subject<'_>, warm: usize, share: Option<&Share>) -> Result<(Run, Value)> {
     let mut process = Process::start(&subject.program).await?;
     let lived = life(&mut process, subject, warm, share).await;
-    // Whatever came of it: a share cannot be taken away from a process that is there.
-    process.end().await?;
-    lived
+    // Whatever came of it: a share cannot be taken away from a process that is there. What went wrong first is told.
+    let ended = process.end().await;
+    lived.and_then(|lived| ended.map(|()| lived))
 }
 
 async fn life(
