@@ -12,9 +12,10 @@ import os
 import sys
 import tomllib
 
-MANIFEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Cargo.toml")
-KEPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "binary-sizes.json")
-EVENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "events")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+MANIFEST = os.path.join(ROOT, "Cargo.toml")
+KEPT = os.path.join(ROOT, "docs", "binary-sizes.json")
+EVENTS = os.path.join(ROOT, "events")
 ALLOWED = 0.05
 # What makes a deployed binary half the size of the measured one.
 RELEASE = {"opt-level": "s", "lto": "fat", "codegen-units": 1, "strip": True, "panic": "unwind"}

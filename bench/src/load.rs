@@ -40,12 +40,9 @@ pub(crate) async fn table(bundle: PathBuf, seconds: u32) -> Result<String> {
 
 /// A copy of the template whose gateway lets in what the machine can carry.
 fn unthrottled(template: &Path) -> Result<NamedTempFile> {
-    let raised = |line: &str| match line.split_once("Throttling") {
-        Some((before, limit)) => {
-            let (limit, _) = limit.split_once(':').unwrap_or((limit, ""));
-            format!("{before}Throttling{limit}: 1000000\n")
-        }
-        None => format!("{line}\n"),
+    let raised = |line: &str| match line.split_once(": ") {
+        Some((limit, _)) if limit.trim_start().starts_with("Throttling") => format!("{limit}: 1000000\n"),
+        _ => format!("{line}\n"),
     };
     let copy = tempfile::Builder::new().suffix(".yaml").tempfile()?;
     std::fs::write(copy.path(), std::fs::read_to_string(template)?.lines().map(raised).collect::<String>())?;

@@ -10,7 +10,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt as _;
 use local_aws::lambda::Binary;
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
@@ -81,7 +80,7 @@ impl Process {
         let (asking, mut asked) = mpsc::channel(1);
         let (answering, answered) = mpsc::channel(1);
         let router = router(Api { asked: asking, answered: answering });
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let listener = local_aws::loopback::undelayed(listener);
         let server = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         let log = std::fs::File::create(&program.log)?;
         let path = &program.binary.path;

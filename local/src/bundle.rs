@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use local_aws::iam::Permission;
 use local_aws::lambda::{Binary, Log, Pool, RuntimeApi};
 use local_aws::{Clock, Cloud, Iam, State, Store};
@@ -176,8 +175,7 @@ impl Bundle {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let closing = Arc::new(Notify::new());
         let close = Arc::clone(&closing);
-        // An answer of several segments would wait for the first one's acknowledgement otherwise.
-        let api = api.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let api = local_aws::loopback::undelayed(api);
         let server = axum::serve(api, service).with_graceful_shutdown(async move { close.notified().await });
         let server = tokio::spawn(server.into_future());
         Ok(Self {

@@ -26,10 +26,10 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Where the table of what each request costs is. A change that makes one cost more, or less, has to say so there.
 /// Read when it runs: a row that is mended needs no build.
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PERFORMANCE.md");
-/// Where gRPC's methods are.
-const PROTO: &str = include_str!("../../functions/products/proto/arcana/product/v1/product_service.proto");
 /// What its head is: the columns are the fields of [`Spent`].
 const HEAD: &str = "| request | round trips | calls | read units | write units |";
+/// Where gRPC's methods are.
+const PROTO: &str = include_str!("../../functions/products/proto/arcana/product/v1/product_service.proto");
 
 /// A request, its round trips, its calls, and its read and write capacity units.
 type Cost = (&'static str, u64, u64, f64, f64);
@@ -268,20 +268,17 @@ async fn grpc(meter: &mut Meter, admin: &str) {
     let create = "products-grpc, CreateProduct";
     let created = meter.with(admin, (create, 200), (Method::POST, &method(create)), &lamp).await.json();
     let id = &created["product"]["id"];
-    let later = [
-        ("products-grpc, UpdateProduct", json!({"id": id, "status": "PRODUCT_STATUS_ACTIVE"})),
-        ("products-grpc, UpdateStock", json!({"productId": id, "quantityChange": -1})),
-        ("products-grpc, GetProduct", json!({"id": id})),
-        ("products-grpc, ListProducts", json!({})),
-        ("products-grpc, DeleteProduct", json!({"id": id})),
-    ];
-    for (name, message) in later {
-        let path = method(name);
-        let asked = meter.app.request(Method::POST, &path).json(&message);
-        let reads = name.ends_with("GetProduct") || name.ends_with("ListProducts");
-        let asked = if reads { asked } else { asked.bearer_auth(admin) };
-        meter.cost(name, 200, asked).await;
+    let update = ("products-grpc, UpdateProduct", json!({"id": id, "status": "PRODUCT_STATUS_ACTIVE"}));
+    let stock = ("products-grpc, UpdateStock", json!({"productId": id, "quantityChange": -1}));
+    for (name, message) in [update, stock] {
+        meter.with(admin, (name, 200), (Method::POST, &method(name)), &message).await;
     }
+    let get = ("products-grpc, GetProduct", json!({"id": id}));
+    for (name, message) in [get, ("products-grpc, ListProducts", json!({}))] {
+        meter.post(name, 200, &method(name), &message).await;
+    }
+    let delete = "products-grpc, DeleteProduct";
+    meter.with(admin, (delete, 200), (Method::POST, &method(delete)), &json!({"id": id})).await;
 }
 
 /// Where the method of a row is.

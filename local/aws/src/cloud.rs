@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::serve::ListenerExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -144,8 +143,7 @@ impl Cloud {
             .layer(DefaultBodyLimit::disable())
             .layer(axum::middleware::from_fn(crate::loopback::only))
             .with_state(Arc::clone(&services));
-        // An answer of several segments would wait 40 ms for the first one's acknowledgement otherwise.
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let listener = crate::loopback::undelayed(listener);
         tasks.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the AWS port is closed");

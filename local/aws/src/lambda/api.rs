@@ -15,7 +15,6 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -53,10 +52,7 @@ impl RuntimeApi {
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let listener = listener.tap_io(|connection| {
-            // Only costs latency if it fails.
-            let _ = connection.set_nodelay(true);
-        });
+        let listener = crate::loopback::undelayed(listener);
         let spawner = Spawner::start()?;
         let sessions = Sessions::default();
         let router = router(sessions.clone());
